@@ -1,0 +1,71 @@
+"""Facts that follow from a namespace's sysctls, so that a rule stays one comparison."""
+
+from . import values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .values import Facts
+
+SLOT_BYTES = 128 << 10
+MOST_SLOTS = 512 << 10
+"""One slot of the table of established connections for each 128 KiB of memory, at most 524,288 (tcp_init)."""
+
+
+def of_netns(facts: "Facts", memory: "int | None") -> "Facts":
+    """The derived facts whose inputs are there; what has an absent or odd input is absent."""
+    found: "Facts" = {}
+    for derive in (_detection, _fin_wait, _ephemeral, _conntrack_fill, _time_wait_default):
+        try:
+            found.update(derive(facts, memory))
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            continue
+    return found
+
+
+def _fact(name: str, value: "int | float", how: str) -> "Facts":
+    return {name: {"value": value, "origin": how}}
+
+
+def _detection(facts: "Facts", _: "int | None") -> "Facts":
+    """Seconds until an idle connection with SO_KEEPALIVE notices that its peer is gone (E3)."""
+    time, interval, probes = (facts["net.ipv4.tcp_keepalive_" + name] for name in ("time", "intvl", "probes"))
+    how = "tcp_keepalive_time + tcp_keepalive_intvl x tcp_keepalive_probes = {} + {} x {}"
+    return _fact("keepalive_detection_s", time + interval * probes, how.format(time, interval, probes))
+
+
+def _fin_wait(facts: "Facts", _: "int | None") -> "Facts":
+    """Seconds that an orphan really stays in FIN_WAIT_2: above 60 the kernel waits twice T - 60 (E1)."""
+    timeout = facts["net.ipv4.tcp_fin_timeout"]
+    return _fact("fin_wait2_s", 2 * (timeout - 60) if timeout > 60 else timeout, "tcp_fin_timeout = {}".format(timeout))
+
+
+def _ephemeral(facts: "Facts", _: "int | None") -> "Facts":
+    """Local ports that connect() may take for one destination: the range less the reserved ones (E4)."""
+    low, high = facts["net.ipv4.ip_local_port_range"]
+    reserved = values.ports(facts.get("net.ipv4.ip_local_reserved_ports", ""))
+    taken = sum(max(0, min(high, last) - max(low, first) + 1) for first, last in reserved)
+    how = "ip_local_port_range = {} {}, of which {} are reserved".format(low, high, taken)
+    return _fact("ephemeral_ports", high - low + 1 - taken, how)
+
+
+def _conntrack_fill(facts: "Facts", _: "int | None") -> "Facts":
+    """Percent of the connection tracking table in use by this namespace."""
+    count, most = facts["net.netfilter.nf_conntrack_count"], facts["net.netfilter.nf_conntrack_max"]
+    how = "nf_conntrack_count / nf_conntrack_max = {} / {}".format(count, most)
+    return _fact("conntrack_fill_percent", round(100.0 * count / most, 1), how)
+
+
+def _time_wait_default(facts: "Facts", memory: "int | None") -> "Facts":
+    """The tcp_max_tw_buckets that the kernel chose at boot: half of the table of established connections.
+
+    tcp_ehash_entries tells its size (negative where it is shared); before Linux 6.1 memory does, here taken at half
+    so that a rounding never accuses.
+    """
+    name = "tw_buckets_of_kernel"
+    if "net.ipv4.tcp_ehash_entries" in facts:
+        slots = abs(facts["net.ipv4.tcp_ehash_entries"])
+        return _fact(name, slots // 2, "tcp_ehash_entries / 2 = {} / 2".format(slots))
+    if memory is None:
+        return {}
+    slots = 1 << (memory // SLOT_BYTES).bit_length() - 1
+    return _fact(name, min(slots, MOST_SLOTS) // 2, "memory of {} MiB".format(memory >> 20))

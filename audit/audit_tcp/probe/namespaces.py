@@ -1,0 +1,135 @@
+"""Every network namespace of a host, named as its user knows it: by `ip netns`, container, pod, unit or process."""
+
+import os
+import re
+
+from .host import SELF, Host, Unreadable, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Tuple
+
+    Spaces = Dict[Tuple[int, int], "Namespace"]
+    """Namespaces by device and inode."""
+
+HOST = "host"
+"""The name of the namespace of process 1, the one that sysctl files tune."""
+
+NAMED = ("/run/netns", "/run/docker/netns")
+"""Where namespaces are bound to names: iproute2, Docker."""
+
+_CONTAINER = re.compile(r"([0-9a-f]{64})")
+_DOCKER_NAME = re.compile(r'"Name":\s*"/([A-Za-z0-9_.-]+)"')
+_POD = re.compile(r'"io\.kubernetes\.(?:cri\.sandbox|pod)[.-]name":\s*"([a-z0-9.-]+)"')
+_POD_NAMESPACE = re.compile(r'"io\.kubernetes\.(?:cri\.sandbox|pod)[.-]namespace":\s*"([a-z0-9.-]+)"')
+_MACHINE = re.compile(r"/(?:systemd-nspawn@|machine-|lxc\.payload\.)([^/]+?)(?:\.service|\.scope)?(?:/|$)")
+_UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
+
+
+class Namespace:
+    """One network namespace: `path` leads into it, None meaning where the probe already is."""
+
+    def __init__(self, name: str, scope: str, path: "str | None") -> None:
+        self.name = name
+        self.scope = scope
+        self.path = path
+
+
+def find(host: Host) -> "list[Namespace]":
+    """The namespaces that can be seen, the host's first; looked for once. What may not be seen becomes unread."""
+    if host.spaces is None:
+        host.spaces = _find(host)
+    return host.spaces
+
+
+def _find(host: Host) -> "list[Namespace]":
+    if not host.live:
+        return [Namespace(HOST, HOST, None)] if host.exists("/proc/sys/net") else []
+    path = "/proc/1/ns/net"
+    try:
+        first = _inode(path)
+    except OSError:  # without root; then the namespace that the probe was started in is taken for the host's
+        path = "/proc/self/ns/net"
+        first = _inode(path)
+    spaces = {first: Namespace(HOST, HOST, None if _inode(SELF + "/ns/net") == first else path)}
+    _named(host, spaces)
+    _of_processes(host, spaces)
+    _tell_apart(spaces)
+    return list(spaces.values())
+
+
+def _inode(path: str) -> "tuple[int, int]":
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _named(host: Host, spaces: "Spaces") -> None:
+    for folder in NAMED:
+        try:
+            names = host.entries(folder)
+        except Unreadable as error:
+            host.unread(folder, str(error))
+            continue
+        for name in names:
+            path = folder + "/" + name
+            try:
+                inode = _inode(path)
+            except OSError as error:
+                host.unread("netns " + name, reason(error))
+                continue
+            scope = "named" if folder == NAMED[0] else "container"
+            if inode not in spaces and name != "default":
+                spaces[inode] = Namespace(name, scope, path)
+
+
+def _of_processes(host: Host, spaces: "Spaces") -> None:
+    refused = 0
+    for pid in sorted(filter(str.isdigit, host.entries("/proc")), key=int):
+        path = "/proc/" + pid + "/ns/net"
+        try:
+            inode = _inode(path)
+        except PermissionError:
+            refused += 1
+            continue
+        except OSError:
+            continue  # the process ended meanwhile
+        known = spaces.get(inode)
+        if known is None or (known.path or "").startswith(NAMED[1]):
+            name, scope = _name_of(host, pid)
+            spaces[inode] = Namespace(name, scope, path if known is None else known.path)
+    if refused:
+        host.unread("network namespaces", "{} process(es) whose namespace this user may not look at".format(refused))
+
+
+def _name_of(host: Host, pid: str) -> "tuple[str, str]":
+    groups = host.value("/proc/" + pid + "/cgroup") or ""
+    container = _CONTAINER.search(groups)
+    if container:
+        return _container(host, container.group(1))
+    machine = _MACHINE.search(groups)
+    if machine:
+        return machine.group(1), "container"
+    unit = _UNIT.search(groups)
+    if unit:
+        return unit.group(1), "unit"
+    command = host.value("/proc/" + pid + "/comm") or "?"
+    return "{} (pid {})".format(command, pid), "process"
+
+
+def _container(host: Host, identity: str) -> "tuple[str, str]":
+    docker = host.value("/var/lib/docker/containers/" + identity + "/config.v2.json") or ""
+    pod = host.value("/run/containerd/io.containerd.runtime.v2.task/k8s.io/" + identity + "/config.json") or docker
+    name, space = _POD.search(pod), _POD_NAMESPACE.search(pod)
+    if name and space:
+        return space.group(1) + "/" + name.group(1), "pod"
+    name = _DOCKER_NAME.search(docker)
+    return (name.group(1) if name else identity[:12]), "container"
+
+
+def _tell_apart(spaces: "Spaces") -> None:
+    seen: "dict[str, list[Namespace]]" = {}
+    for space in spaces.values():
+        seen.setdefault(space.name, []).append(space)
+    for name, twins in seen.items():
+        for number, space in enumerate(twins[1:], 2):
+            space.name = "{} #{}".format(name, number)

@@ -1,0 +1,244 @@
+"""Namespaces, their sysctls, counters and listeners, on the running kernel."""
+
+import os
+import socket
+
+import pytest
+
+from audit_tcp import probe
+from audit_tcp.lab.net import Namespace, link
+from audit_tcp.probe import counters, derived, namespaces, netns, sock_diag, values
+from audit_tcp.probe.host import Host
+from trees import PROC, grow
+
+
+def netns_facts(name):
+    return next(facts for kind, subject, facts in netns.collect(Host()) if subject == name)
+
+
+def listeners_of(name):
+    document = probe.take(Host(), ["listeners"])
+    found = [subject for subject in document["subjects"] if subject["name"].startswith(f"{name} ")]
+    return {s["name"].split()[1]: {key: fact["value"] for key, fact in s["facts"].items()} for s in found}
+
+
+def test_a_named_namespace_is_read_from_within(namespace):
+    namespace.sysctl("net.ipv4.tcp_keepalive_probes", 0)
+    namespace.sysctl("net.ipv4.ip_local_reserved_ports", "8080")
+    facts = netns_facts(namespace.name)
+    assert facts["net.ipv4.tcp_keepalive_probes"] == 0
+    assert facts["net.ipv4.ip_local_reserved_ports"] == "8080"
+    assert facts["net.ipv4.ip_local_port_range"] == [32768, 60999]
+    assert facts["scope"]["value"] == "named"
+    assert facts["keepalive_detection_s"]["value"] == 7200
+    assert netns_facts("host")["net.ipv4.tcp_keepalive_probes"] != 0
+
+
+def test_counters_are_the_namespaces_own_in_any_thread(namespace):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def inside():
+        with namespace.entered(), socket.create_server(("127.0.0.1", 80)), socket.create_connection(("127.0.0.1", 80)):
+            return netns_facts(namespace.name)
+
+    with ThreadPoolExecutor(1) as pool:
+        facts = pool.submit(inside).result()
+    assert facts["sockstat.TCP.inuse"] == 3
+    assert (facts["Tcp.ActiveOpens"], facts["Tcp.CurrEstab"]) == (1, 2)
+
+
+def test_the_probe_returns_to_where_it_was(namespace):
+    before = os.readlink("/proc/self/ns/net")
+    list(netns.collect(Host()))
+    assert os.readlink("/proc/self/ns/net") == before
+
+
+def test_every_readable_key_of_the_tree_is_there(namespace):
+    with namespace.entered():
+        files = [os.path.join(folder, name) for folder, _, names in os.walk("/proc/sys/net") for name in names]
+        keys = {
+            path[len("/proc/sys/") :].translate({46: "/", 47: "."}) for path in files if os.stat(path).st_mode & 0o444
+        }
+    read = {key for key in netns_facts(namespace.name) if key.startswith("net.")}
+    assert {key for key in keys - read if key.rsplit(".", 1)[1] not in values.SECRET} == set()
+    assert not any(key.endswith(values.SECRET) for key in read)
+
+
+def test_a_namespace_that_only_a_process_holds_is_named_after_it():
+    with Namespace() as one:
+        child = one.popen(["unshare", "--net", "tail", "-f", "/dev/null"])
+        try:
+            inode = wait_for_other_inode(child.pid)
+            found = {
+                space.name: space for space in namespaces.find(Host()) if os.stat(space.path or "/").st_ino == inode
+            }
+        finally:
+            child.kill()
+            child.wait()
+    assert [name.split()[0] for name in found] == ["tail"]
+    assert next(iter(found.values())).scope == "process"
+
+
+def wait_for_other_inode(pid):
+    from audit_tcp.lab.net import wait_for
+
+    own = os.stat("/proc/self/ns/net").st_ino
+
+    def inode():
+        with open(f"/proc/{pid}/comm") as file:
+            ready = file.read().strip() == "tail"
+        found = os.stat(f"/proc/{pid}/ns/net").st_ino
+        return found if ready and found != own else 0
+
+    return wait_for(inode, 5, "unshare to become tail")
+
+
+CGROUPS = [
+    ("0::/system.slice/docker-" + "a" * 64 + ".scope", ("a" * 12, "container")),
+    ("0::/machine.slice/systemd-nspawn@web.service/payload", ("web", "container")),
+    ("0::/lxc.payload.box/init.scope", ("box", "container")),
+    ("0::/system.slice/vpn.service", ("vpn.service", "unit")),
+    ("0::/", ("cat (pid 7)", "process")),
+]
+
+
+@pytest.mark.parametrize(("group", "named"), CGROUPS)
+def test_names_from_control_groups(tmp_path, group, named):
+    grow(tmp_path, {"/proc/7/cgroup": f"{group}\n", "/proc/7/comm": "cat\n"})
+    assert namespaces._name_of(Host(str(tmp_path)), "7") == named
+
+
+def test_a_docker_container_and_a_pod_have_their_users_names(tmp_path):
+    docker, pod = "b" * 64, "c" * 64
+    task = f"/run/containerd/io.containerd.runtime.v2.task/k8s.io/{pod}/config.json"
+    grow(tmp_path, {
+        "/proc/7/cgroup": f"0::/docker/{docker}\n", "/proc/8/cgroup": f"0::/kubepods.slice/cri-{pod}.scope\n",
+        f"/var/lib/docker/containers/{docker}/config.v2.json": '{"ID": "b", "Name": "/web"}',
+        task: '{"annotations":{"io.kubernetes.cri.sandbox-name":"api-0","io.kubernetes.cri.sandbox-namespace":"shop"}}',
+    })  # fmt: skip
+    host = Host(str(tmp_path))
+    assert namespaces._name_of(host, "7") == ("web", "container")
+    assert namespaces._name_of(host, "8") == ("shop/api-0", "pod")
+
+
+def test_listeners_show_what_they_really_got(namespace):
+    namespace.sysctl("net.core.somaxconn", 8)
+    namespace.sysctl("net.ipv4.ip_local_reserved_ports", "40001")
+    with namespace.entered():
+        sockets = [listening("127.0.0.1", port, 1000) for port in (40000, 40001, 80)]
+    namespace.sysctl("net.core.somaxconn", 64)
+    try:
+        found = listeners_of(namespace.name)
+    finally:
+        for one in sockets:
+            one.close()
+    assert {place: (facts["backlog"], facts["somaxconn"], facts["unreserved"]) for place, facts in found.items()} == {
+        "127.0.0.1:40000": (8, 64, True),
+        "127.0.0.1:40001": (8, 64, False),
+        "127.0.0.1:80": (8, 64, False),
+    }
+
+
+def listening(address, port, backlog):
+    return socket.create_server((address, port), backlog=backlog)
+
+
+def test_a_full_accept_queue_is_seen():
+    with Namespace() as server, Namespace() as client:
+        address, _ = link(server, client)
+        with server.entered():
+            listener = listening(address, 8080, 1)
+        with client.entered():
+            clients = [socket.socket() for _ in range(2)]
+        try:
+            for one in clients:
+                one.settimeout(5)
+                one.connect((address, 8080))
+            facts = listeners_of(server.name)[f"{address}:8080"]
+        finally:
+            for one in [listener, *clients]:
+                one.close()
+    assert (facts["accept_queue"], facts["backlog"]) == (2, 1)
+
+
+def test_sockets_of_one_port_are_one_listener_with_the_least_backlog(namespace):
+    with namespace.entered():
+        sockets = [socket.create_server(("", 80), backlog=backlog, reuse_port=True) for backlog in (5, 3)]
+    try:
+        facts = listeners_of(namespace.name)["0.0.0.0:80"]
+    finally:
+        for one in sockets:
+            one.close()
+    assert (facts["sockets"], facts["backlog"]) == (2, 3)
+
+
+def test_ipv6_listeners_are_read(namespace):
+    with namespace.entered(), socket.create_server(("::1", 81), family=socket.AF_INET6, backlog=7):
+        found = sock_diag.listening(socket.AF_INET6)
+    assert [(one.address, one.port, one.backlog) for one in found] == [("::1", 81, 7)]
+
+
+def test_without_root_what_could_not_be_read_is_told(namespace):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to drop it")
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        errors = probe.take(Host(), ["netns", "listeners"])["errors"]
+        os.write(write, repr([error["where"] for error in errors]).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with open(read) as file:
+        told = eval(file.read())
+    assert f"netns {namespace.name}" in told
+    assert f"listeners of netns {namespace.name}" in told
+
+
+DERIVED = [
+    ({"net.ipv4.tcp_fin_timeout": 90}, None, {"fin_wait2_s": 60}),
+    ({"net.ipv4.tcp_fin_timeout": 30}, None, {"fin_wait2_s": 30}),
+    ({"net.ipv4.ip_local_port_range": [32768, 60999]}, None, {"ephemeral_ports": 28232}),
+    (
+        {"net.ipv4.ip_local_port_range": [10000, 10199], "net.ipv4.ip_local_reserved_ports": "80,10000-10099"},
+        None,
+        {"ephemeral_ports": 100},
+    ),
+    (
+        {"net.netfilter.nf_conntrack_count": 80, "net.netfilter.nf_conntrack_max": 100},
+        None,
+        {"conntrack_fill_percent": 80.0},
+    ),
+    ({"net.netfilter.nf_conntrack_count": 80, "net.netfilter.nf_conntrack_max": 0}, None, {}),
+    ({"net.ipv4.tcp_ehash_entries": -262144}, None, {"tw_buckets_of_kernel": 131072}),
+    ({"net.ipv4.tcp_ehash_entries": 1024}, None, {"tw_buckets_of_kernel": 512}),
+    ({}, 2 << 30, {"tw_buckets_of_kernel": 8192}),
+    ({}, 1 << 40, {"tw_buckets_of_kernel": 262144}),
+    ({"net.ipv4.tcp_fin_timeout": "odd"}, None, {}),
+]
+
+
+@pytest.mark.parametrize(("facts", "memory", "expected"), DERIVED)
+def test_derived_facts(facts, memory, expected):
+    assert {name: fact["value"] for name, fact in derived.of_netns(facts, memory).items()} == expected
+
+
+def test_counters():
+    text = "TcpExt: A B\nTcpExt: 1 2\nIpExt: C\nIpExt: 3\nTcpExt: cut\n"
+    assert counters.table(text) == {"TcpExt.A": 1, "TcpExt.B": 2}
+    assert counters.sockstat("sockets: used 1\nTCP: inuse 5 orphan 0 tw 7 alloc 6 mem 2\n")["sockstat.TCP.tw"] == 7
+    assert counters.conntrack("entries drop\n000000ff 00000001\n00000000 0000000a\n") == {"conntrack.drop": 11}
+
+
+def test_a_tree_shows_its_own_namespace(tmp_path):
+    document = probe.take(Host(str(grow(tmp_path, PROC))), ["netns"])
+    facts = document["subjects"][0]["facts"]
+    assert facts["net.ipv4.conf.eth0/100.rp_filter"] == 0
+    assert facts["is_host"]["value"] is True
+
+
+def test_links_in_a_trees_proc_are_not_followed(tmp_path):
+    (tmp_path / "secret").write_text("7")
+    grow(tmp_path / "tree", PROC, {"/proc/sys/net/ipv4/evil": str(tmp_path / "secret")})
+    assert "net.ipv4.evil" not in probe.take(Host(str(tmp_path / "tree")), ["netns"])["subjects"][0]["facts"]
