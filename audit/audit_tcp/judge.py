@@ -1,0 +1,129 @@
+"""The judge: facts against rules, pure. Nothing here reads a file or knows a rule by name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from audit_tcp.model import Condition, Fact, Finding, Profile, Report, Rule, Snapshot, Subject, Value
+from audit_tcp.wording import shown
+
+NUMBER = "number"
+ANY = "any"
+LIST = "list"
+
+
+def _between(actual: Any, wanted: Any) -> bool:
+    return bool(wanted[0] <= actual <= wanted[1])
+
+
+OPERATORS: Mapping[str, tuple[Callable[[Any, Any], bool], str, str]] = {
+    "==": (lambda actual, wanted: actual == wanted, ANY, ""),
+    "!=": (lambda actual, wanted: actual != wanted, ANY, "other than "),
+    "<": (lambda actual, wanted: actual < wanted, NUMBER, "< "),
+    "<=": (lambda actual, wanted: actual <= wanted, NUMBER, "<= "),
+    ">": (lambda actual, wanted: actual > wanted, NUMBER, "> "),
+    ">=": (lambda actual, wanted: actual >= wanted, NUMBER, ">= "),
+    "in": (lambda actual, wanted: actual in wanted, LIST, "one of "),
+    "not in": (lambda actual, wanted: actual not in wanted, LIST, "none of "),
+    "between": (_between, LIST, ""),
+}
+"""Operator: (what it computes, the type of the value it needs, how it is written)."""
+
+HOST_PREFIX = "host:"
+
+
+class _UnknownError(Exception):
+    """A fact that a rule needs is not there; the message is its name."""
+
+
+def judge(snapshot: Snapshot, profile: Profile) -> Report:
+    """Every rule of the profile against every subject of its kind, in the order of the profile's rules."""
+    of_kind: dict[str, list[Subject]] = defaultdict(list)
+    for subject in snapshot.subjects:
+        of_kind[subject.kind].append(subject)
+    host = _Host(of_kind)
+    found = (_finding(rule, subject, host) for rule in profile.rules for subject in of_kind[rule.of])
+    return Report(snapshot, profile, tuple(finding for finding in found if finding is not None))
+
+
+class _Host:
+    """What `host:NAME` means: a fact of the host subject, else of the host's own network namespace."""
+
+    def __init__(self, of_kind: Mapping[str, list[Subject]]) -> None:
+        own = [s for s in of_kind.get("netns", ()) if "is_host" in s.facts and s.facts["is_host"].value]
+        self._subjects = [*of_kind.get("host", ()), *own]
+
+    def fact(self, name: str) -> Fact | None:
+        return next((subject.facts[name] for subject in self._subjects if name in subject.facts), None)
+
+
+def _lookup(name: str, subject: Subject, host: _Host) -> Fact:
+    of_host = name.startswith(HOST_PREFIX)
+    fact = host.fact(name.removeprefix(HOST_PREFIX)) if of_host else subject.facts.get(name)
+    if fact is None:
+        raise _UnknownError(name)
+    return fact
+
+
+def _finding(rule: Rule, subject: Subject, host: _Host) -> Finding | None:
+    """The finding, or None where a condition says that the rule does not speak of this subject."""
+    actual: Fact | None = None
+    try:
+        if not all(_holds(condition, subject, host) for condition in rule.when):
+            return None
+        actual = _lookup(rule.fact, subject, host)
+        limit, wanted = _limit(rule, subject, host)
+        passes = OPERATORS[rule.op][0](actual.value, limit)
+    except _UnknownError as missing:
+        return Finding(rule, subject, "absent", None, "", "", f"{missing} is not there")
+    except TypeError:
+        value, origin = (actual.value, actual.origin) if actual else (None, "")
+        return Finding(
+            rule,
+            subject,
+            "error",
+            value,
+            wanted_of(rule),
+            origin,
+            "the value is not of the type that the rule compares",
+        )
+    return Finding(rule, subject, "pass" if passes else "fail", actual.value, wanted, actual.origin)
+
+
+def _holds(condition: Condition, subject: Subject, host: _Host) -> bool:
+    actual = _lookup(condition.fact, subject, host).value
+    return OPERATORS[condition.op][0](actual, condition.value)
+
+
+def _limit(rule: Rule, subject: Subject, host: _Host) -> tuple[Any, str]:
+    """The value to compare with, and how it is written."""
+    if rule.than is None:
+        return rule.value, wanted_of(rule)
+    other = _lookup(rule.than, subject, host).value
+    limit: Any = other + rule.plus if rule.plus and not isinstance(other, tuple | str) else other
+    margin = f" + {rule.plus:g}" if rule.plus else ""
+    return limit, f"{OPERATORS[rule.op][2]}{shown(limit)} ({rule.than}{margin})"
+
+
+def wanted_of(rule: Rule) -> str:
+    """What a rule asks for, as text: `>= 1`, `15 to 60`, `one of 1, 2`, `> net.ipv4.tcp_keepalive_time`."""
+    return f"{OPERATORS[rule.op][2]}{rule.than}" if rule.value is None else comparison(rule.op, rule.value)
+
+
+def comparison(op: str, value: Value) -> str:
+    """An operator and its value as text; a tuple that is ordered is a version."""
+    if isinstance(value, tuple) and op == "between":
+        return f"{shown(value[0])} to {shown(value[1])}"
+    if isinstance(value, tuple) and op in ("in", "not in"):
+        return OPERATORS[op][2] + ", ".join(shown(part) for part in value)
+    if isinstance(value, tuple) and op not in ("==", "!="):
+        return OPERATORS[op][2] + ".".join(shown(part) for part in value)
+    return OPERATORS[op][2] + shown(value)
+
+
+def condition_text(condition: Condition) -> str:
+    """A condition as text: `host:kernel.version >= 6.14`."""
+    equals = "= " if condition.op == "==" else ""
+    return f"{condition.fact} {equals}{comparison(condition.op, condition.value)}"
