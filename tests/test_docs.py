@@ -1,0 +1,61 @@
+"""The documents say what the program does: every command, option, exit code and profile; generated pages are current."""
+
+import argparse
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from audit_tcp import profile, render, report
+from audit_tcp.cli import commands
+
+ROOT = Path(__file__).parent.parent
+DOCS = {path.name: path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
+ALL = "\n".join(DOCS.values())
+
+
+def options_of(command):
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"audit_tcp.cli.{command}").add_arguments(parser)
+    return [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_each_command_and_option_is_documented(command):
+    assert f"audit-tcp {command}" in ALL
+    assert [
+        option for option in options_of(command) if option != "--help" and f"`{option}" not in DOCS["host.md"]
+    ] == []
+
+
+def test_each_profile_and_format_is_documented():
+    assert [name for name in profile.builtin_names() if f"`{name}`" not in DOCS["README.md"]] == []
+    assert [name for name in report.formats() if f"**{name}**" not in DOCS["host.md"]] == []
+
+
+def test_generated_pages_are_current():
+    assert render.outdated() == []
+
+
+def test_each_proof_is_written_down():
+    proofs = {
+        proof for rule in profile.builtin_rules().values() for proof in rule.proof if re.fullmatch(r"E\d+", proof)
+    }
+    assert [proof for proof in proofs if f"## {proof}: " not in DOCS["experiments.md"]] == []
+
+
+@pytest.mark.parametrize("name", sorted(DOCS))
+def test_links_lead_somewhere(name):
+    folder = ROOT if (ROOT / name).exists() else ROOT / "docs"
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", DOCS[name])
+    assert [link for link in links if not (folder / link).exists()] == []
+
+
+def test_the_profile_in_the_documentation_loads(tmp_path):
+    text = re.search(r"```toml\n(# mine\.toml.*?)```", DOCS["host.md"], re.S).group(1)
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    rules = {rule.id: rule for rule in profile.load(str(path)).rules}
+    assert rules["our-retries"].value == 4
+    assert "listen-overflows" not in rules
