@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from audit_tcp import probe
-from audit_tcp.lab.net import Namespace, link
+from audit_tcp.lab.net import Namespace, link, wait_for
 from audit_tcp.probe import counters, derived, namespaces, netns, sock_diag, values
 from audit_tcp.probe.host import Host
 from trees import PROC, grow
@@ -68,7 +68,7 @@ def test_a_namespace_that_only_a_process_holds_is_named_after_it():
     with Namespace() as one:
         child = one.popen(["unshare", "--net", "tail", "-f", "/dev/null"])
         try:
-            inode = wait_for_other_inode(child.pid)
+            inode = wait_for_other_inode(child)
             found = {
                 space.name: space for space in namespaces.find(Host()) if os.stat(space.path or "/").st_ino == inode
             }
@@ -79,16 +79,17 @@ def test_a_namespace_that_only_a_process_holds_is_named_after_it():
     assert next(iter(found.values())).scope == "process"
 
 
-def wait_for_other_inode(pid):
-    from audit_tcp.lab.net import wait_for
+def command_of(child):
+    with open(f"/proc/{child.pid}/comm") as file:
+        return file.read().strip()
 
+
+def wait_for_other_inode(child):
     own = os.stat("/proc/self/ns/net").st_ino
 
     def inode():
-        with open(f"/proc/{pid}/comm") as file:
-            ready = file.read().strip() == "tail"
-        found = os.stat(f"/proc/{pid}/ns/net").st_ino
-        return found if ready and found != own else 0
+        found = os.stat(f"/proc/{child.pid}/ns/net").st_ino
+        return found if command_of(child) == "tail" and found != own else 0
 
     return wait_for(inode, 5, "unshare to become tail")
 
@@ -98,6 +99,8 @@ CGROUPS = [
     ("0::/machine.slice/systemd-nspawn@web.service/payload", ("web", "container")),
     ("0::/lxc.payload.box/init.scope", ("box", "container")),
     ("0::/system.slice/vpn.service", ("vpn.service", "unit")),
+    ("0::/user.slice/user-7.slice/user@7.service/app.slice/web.service", ("web.service", "unit")),
+    ("0::/user.slice/user-7.slice/user@7.service/app.slice/web.scope", ("cat (pid 7)", "process")),
     ("0::/", ("cat (pid 7)", "process")),
 ]
 
@@ -108,17 +111,44 @@ def test_names_from_control_groups(tmp_path, group, named):
     assert namespaces._name_of(Host(str(tmp_path)), "7") == named
 
 
-def test_a_docker_container_and_a_pod_have_their_users_names(tmp_path):
-    docker, pod = "b" * 64, "c" * 64
-    task = f"/run/containerd/io.containerd.runtime.v2.task/k8s.io/{pod}/config.json"
-    grow(tmp_path, {
-        "/proc/7/cgroup": f"0::/docker/{docker}\n", "/proc/8/cgroup": f"0::/kubepods.slice/cri-{pod}.scope\n",
-        f"/var/lib/docker/containers/{docker}/config.v2.json": '{"ID": "b", "Name": "/web"}',
-        task: '{"annotations":{"io.kubernetes.cri.sandbox-name":"api-0","io.kubernetes.cri.sandbox-namespace":"shop"}}',
-    })  # fmt: skip
-    host = Host(str(tmp_path))
-    assert namespaces._name_of(host, "7") == ("web", "container")
-    assert namespaces._name_of(host, "8") == ("shop/api-0", "pod")
+ID = "b" * 64
+TASKS = "/run/containerd/io.containerd.runtime.v2.task"
+STATES = [
+    ({f"/var/lib/docker/containers/{ID}/config.v2.json": '{"ID": "b", "Name": "/web"}'}, ("web", "container")),
+    (
+        {
+            f"{TASKS}/k8s.io/{ID}/config.json": '"io.kubernetes.cri.sandbox-name":"api-0","io.kubernetes.cri.sandbox-namespace":"shop"'
+        },
+        ("shop/api-0", "pod"),
+    ),
+    (
+        {
+            f"/var/lib/containers/storage/overlay-containers/{ID}/userdata/config.json": '"io.kubernetes.pod.name":"api-1","io.kubernetes.pod.namespace":"shop"'
+        },
+        ("shop/api-1", "pod"),
+    ),
+    ({namespaces.PODMAN: f'[{{"id":"{"c" * 64}","names":["x"]}},{{"id":"{ID}","names":["db"]}}]'}, ("db", "container")),
+    ({}, (ID[:12], "container")),
+]
+
+
+@pytest.mark.parametrize(("state", "named"), STATES)
+def test_containers_and_pods_have_their_users_names(tmp_path, state, named):
+    grow(tmp_path, {"/proc/7/cgroup": f"0::/kubepods.slice/cri-{ID}.scope\n", **state})
+    assert namespaces._name_of(Host(str(tmp_path)), "7") == named
+
+
+def test_a_name_that_a_runtime_made_up_gives_way_once(monkeypatch, namespace):
+    monkeypatch.setattr(namespaces, "_GENERATED", namespaces.re.compile(namespace.path))
+    child = namespace.popen(["tail", "-f", "/dev/null"])
+    inside = os.stat(namespace.path).st_ino
+    wait_for(
+        lambda: os.stat(f"/proc/{child.pid}/ns/net").st_ino == inside and command_of(child) == "tail",
+        5,
+        "tail runs inside",
+    )
+    names = [space.name for space in namespaces.find(Host()) if space.path == namespace.path]
+    assert names == [f"tail (pid {child.pid})"]
 
 
 def test_listeners_show_what_they_really_got(namespace):

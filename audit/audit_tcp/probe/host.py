@@ -128,7 +128,7 @@ class Host:
     def value(self, path: str) -> "str | None":
         """A small file of /proc or /etc without the blanks around it, or None where it is absent or unreadable."""
         try:
-            return self.text(path, 1 << 16).strip()
+            return self.text(path).strip()
         except (OSError, Unreadable):
             return None
 

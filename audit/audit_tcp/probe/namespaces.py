@@ -18,12 +18,26 @@ HOST = "host"
 NAMED = ("/run/netns", "/run/docker/netns")
 """Where namespaces are bound to names: iproute2, Docker."""
 
+_GENERATED = re.compile(NAMED[1] + "/|" + NAMED[0] + "/cni-")
+"""Names under which runtimes bind namespaces, and which no user knows."""
+
 _CONTAINER = re.compile(r"([0-9a-f]{64})")
-_DOCKER_NAME = re.compile(r'"Name":\s*"/([A-Za-z0-9_.-]+)"')
-_POD = re.compile(r'"io\.kubernetes\.(?:cri\.sandbox|pod)[.-]name":\s*"([a-z0-9.-]+)"')
-_POD_NAMESPACE = re.compile(r'"io\.kubernetes\.(?:cri\.sandbox|pod)[.-]namespace":\s*"([a-z0-9.-]+)"')
 _MACHINE = re.compile(r"/(?:systemd-nspawn@|machine-|lxc\.payload\.)([^/]+?)(?:\.service|\.scope)?(?:/|$)")
-_UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
+_UNIT = re.compile(r"/([^/]+\.service)(?=/|$)")
+
+_STATES = (
+    "/var/lib/docker/containers/{}/config.v2.json",
+    "/run/containerd/io.containerd.runtime.v2.task/k8s.io/{}/config.json",
+    "/run/containerd/io.containerd.runtime.v2.task/default/{}/config.json",
+    "/var/lib/containers/storage/overlay-containers/{}/userdata/config.json",
+)
+"""What Docker, containerd, nerdctl, CRI-O and Podman keep of a container, by its id."""
+
+_POD = re.compile(r'"io\.kubernetes\.(?:cri\.sandbox-|pod\.)name":\s*"([a-z0-9.-]+)"')
+_POD_NAMESPACE = re.compile(r'"io\.kubernetes\.(?:cri\.sandbox-|pod\.)namespace":\s*"([a-z0-9.-]+)"')
+_NAME = re.compile(r'"(?:Name|nerdctl/name|io\.podman\.annotations\.name)":\s*"/?([A-Za-z0-9_.-]+)"')
+
+PODMAN = "/var/lib/containers/storage/overlay-containers/containers.json"
 
 
 class Namespace:
@@ -33,6 +47,7 @@ class Namespace:
         self.name = name
         self.scope = scope
         self.path = path
+        self.renamed = False
 
 
 def find(host: Host) -> "list[Namespace]":
@@ -94,9 +109,11 @@ def _of_processes(host: Host, spaces: "Spaces") -> None:
         except OSError:
             continue  # the process ended meanwhile
         known = spaces.get(inode)
-        if known is None or (known.path or "").startswith(NAMED[1]):
-            name, scope = _name_of(host, pid)
-            spaces[inode] = Namespace(name, scope, path if known is None else known.path)
+        if known is None:
+            spaces[inode] = Namespace(*_name_of(host, pid), path=path)
+        elif _GENERATED.match(known.path or "") and not known.renamed:
+            known.name, known.scope = _name_of(host, pid)
+            known.renamed = True
     if refused:
         host.unread("network namespaces", "{} process(es) whose namespace this user may not look at".format(refused))
 
@@ -109,21 +126,24 @@ def _name_of(host: Host, pid: str) -> "tuple[str, str]":
     machine = _MACHINE.search(groups)
     if machine:
         return machine.group(1), "container"
-    unit = _UNIT.search(groups)
-    if unit:
-        return unit.group(1), "unit"
+    units = [unit for unit in _UNIT.findall(groups) if not unit.startswith("user@")]
+    if units:
+        return units[-1], "unit"
     command = host.value("/proc/" + pid + "/comm") or "?"
     return "{} (pid {})".format(command, pid), "process"
 
 
 def _container(host: Host, identity: str) -> "tuple[str, str]":
-    docker = host.value("/var/lib/docker/containers/" + identity + "/config.v2.json") or ""
-    pod = host.value("/run/containerd/io.containerd.runtime.v2.task/k8s.io/" + identity + "/config.json") or docker
-    name, space = _POD.search(pod), _POD_NAMESPACE.search(pod)
-    if name and space:
-        return space.group(1) + "/" + name.group(1), "pod"
-    name = _DOCKER_NAME.search(docker)
-    return (name.group(1) if name else identity[:12]), "container"
+    for pattern in _STATES:
+        state = host.value(pattern.format(identity)) or ""
+        pod, space = _POD.search(state), _POD_NAMESPACE.search(state)
+        if pod and space:
+            return space.group(1) + "/" + pod.group(1), "pod"
+        name = _NAME.search(state)
+        if name:
+            return name.group(1), "container"
+    listed = re.search(r'"id":"{}","names":\["([A-Za-z0-9_.-]+)"'.format(identity), host.value(PODMAN) or "")
+    return (listed.group(1) if listed else identity[:12]), "container"
 
 
 def _tell_apart(spaces: "Spaces") -> None:
