@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from audit_tcp import tables
 from audit_tcp.errors import SnapshotError
 from audit_tcp.model import SCHEMA, Fact, Snapshot, Subject, Unread, Value
 
@@ -135,14 +136,7 @@ def parse(data: bytes, where: str) -> Snapshot:
 
 def load(path: str) -> Snapshot:
     """The snapshot in a file. Raises SnapshotError naming the file and what is wrong with it."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise SnapshotError(f"{path}: {error.strerror}") from None
-    if len(data) > LARGEST:
-        raise SnapshotError(f"{path}: larger than {LARGEST >> 20} MiB")
-    return parse(data, path)
+    return parse(tables.bounded(path, LARGEST, SnapshotError), path)
 
 
 def save(snapshot: Snapshot, path: str) -> None:

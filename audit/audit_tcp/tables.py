@@ -23,15 +23,21 @@ _WORDS = {
 }
 
 
-def read(path: str, raises: type[AuditTcpError]) -> dict[str, Any]:
-    """The table in a TOML file. Raises `raises` naming the file, and line and column where TOML is broken."""
+def bounded(path: str, limit: int, raises: type[AuditTcpError]) -> bytes:
+    """The bytes of a file, at most `limit` of them. Raises `raises` naming the file."""
     try:
         with open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise raises(f"{path}: {error.strerror}") from None
-    if len(data) > LARGEST:
-        raise raises(f"{path}: larger than {LARGEST >> 20} MiB")
+    if len(data) > limit:
+        raise raises(f"{path}: larger than {limit >> 20} MiB")
+    return data
+
+
+def read(path: str, raises: type[AuditTcpError]) -> dict[str, Any]:
+    """The table in a TOML file. Raises `raises` naming the file, and line and column where TOML is broken."""
+    data = bounded(path, LARGEST, raises)
     try:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError as error:

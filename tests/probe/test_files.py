@@ -6,6 +6,7 @@ import pytest
 
 from audit_tcp.probe import files
 from audit_tcp.probe.host import LARGEST, MOST_ERRORS, Host
+from audit_tcp.probe.settings import MOST_KEYS
 from trees import PROC, grow
 
 TIME = "net.ipv4.tcp_keepalive_time"
@@ -177,10 +178,10 @@ def test_key_material_never_leaves_and_no_key_climbs_out_of_proc(tmp_path):
 
 
 def test_sizes_are_bounded_and_what_is_left_out_is_told(tmp_path):
-    many = "".join(f"net.a{number}=1\n" for number in range(files.MOST_KEYS + 5))
+    many = "".join(f"net.a{number}=1\n" for number in range(MOST_KEYS + 5))
     grow(tmp_path, {**PROC, "/etc/sysctl.d/1.conf": many, "/etc/sysctl.d/2.conf": "?\n" * 3000})
     subjects, errors = collected(tmp_path)
-    assert len(subjects) == files.MOST_KEYS + 1
+    assert len(subjects) == MOST_KEYS + 1
     assert ("sysctl files", "more than 10000 keys are set; the rest is not judged") in errors
     assert ("/etc/sysctl.d/2.conf", "2980 further lines are no assignments") in errors
     assert len(errors) == files.MOST_BAD_LINES + 2

@@ -133,13 +133,14 @@ class Host:
             return None
 
     def entries(self, path: str) -> "list[str]":
-        """The names in a directory, sorted; none where it does not exist. Raises Unreadable with the reason."""
+        """The names in a directory, sorted; none where it does not exist, or cannot be read, which is recorded."""
         try:
             return sorted(os.listdir(self.real(path)))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except OSError as error:
-            raise Unreadable(reason(error)) from None
+        except (OSError, Unreadable) as error:
+            self.unread(path, reason(error))
+            return []
 
     def exists(self, path: str) -> bool:
         """Whether the path leads to something."""

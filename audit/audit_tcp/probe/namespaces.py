@@ -3,7 +3,7 @@
 import os
 import re
 
-from .host import SELF, Host, Unreadable, reason
+from .host import SELF, Host, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,12 +80,7 @@ def _inode(path: str) -> "tuple[int, int]":
 
 def _named(host: Host, spaces: "Spaces") -> None:
     for folder in NAMED:
-        try:
-            names = host.entries(folder)
-        except Unreadable as error:
-            host.unread(folder, str(error))
-            continue
-        for name in names:
+        for name in host.entries(folder):
             path = folder + "/" + name
             try:
                 inode = _inode(path)
