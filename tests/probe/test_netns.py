@@ -226,14 +226,21 @@ def test_without_root_what_could_not_be_read_is_told(namespace):
     assert f"listeners of netns {namespace.name}" in told
 
 
+def ports(low, high, reserved=""):
+    return {"net.ipv4.ip_local_port_range": [low, high], "net.ipv4.ip_local_reserved_ports": reserved}
+
+
 DERIVED = [
     ({"net.ipv4.tcp_fin_timeout": 90}, None, {"fin_wait2_s": 60}),
     ({"net.ipv4.tcp_fin_timeout": 30}, None, {"fin_wait2_s": 30}),
-    ({"net.ipv4.ip_local_port_range": [32768, 60999]}, None, {"ephemeral_ports": 28232}),
+    (ports(32768, 60999), None, {"ephemeral_ports": 28232, "node_ports_unreserved": 0}),
+    (ports(10000, 10199, "80,10000-10099"), None, {"ephemeral_ports": 100, "node_ports_unreserved": 0}),
+    (ports(1024, 65535), None, {"ephemeral_ports": 64512, "node_ports_unreserved": 2768}),
+    (ports(32000, 65535, "30000-32500"), None, {"ephemeral_ports": 33035, "node_ports_unreserved": 267}),
     (
-        {"net.ipv4.ip_local_port_range": [10000, 10199], "net.ipv4.ip_local_reserved_ports": "80,10000-10099"},
+        {"net.netfilter.nf_conntrack_buckets": 65536, "net.netfilter.nf_conntrack_max": 1048576},
         None,
-        {"ephemeral_ports": 100},
+        {"conntrack_entries_per_bucket": 16.0},
     ),
     (
         {"net.netfilter.nf_conntrack_count": 80, "net.netfilter.nf_conntrack_max": 100},

@@ -10,11 +10,23 @@ SLOT_BYTES = 128 << 10
 MOST_SLOTS = 512 << 10
 """One slot of the table of established connections for each 128 KiB of memory, at most 524,288 (tcp_init)."""
 
+LAST_PORT = 65535
+NODE_PORTS = (30000, 32767)
+"""The default of kube-apiserver's --service-node-port-range."""
+
 
 def of_netns(facts: "Facts", memory: "int | None") -> "Facts":
     """The derived facts whose inputs are there; what has an absent or odd input is absent."""
     found: "Facts" = {}
-    for derive in (_detection, _fin_wait, _ephemeral, _conntrack_fill, _time_wait_default):
+    for derive in (
+        _detection,
+        _fin_wait,
+        _ephemeral,
+        _node_ports,
+        _conntrack_fill,
+        _conntrack_chain,
+        _time_wait_default,
+    ):
         try:
             found.update(derive(facts, memory))
         except (KeyError, TypeError, ValueError, ZeroDivisionError):
@@ -41,11 +53,24 @@ def _fin_wait(facts: "Facts", _: "int | None") -> "Facts":
 
 def _ephemeral(facts: "Facts", _: "int | None") -> "Facts":
     """Local ports that connect() may take for one destination: the range less the reserved ones (E4)."""
-    low, high = facts["net.ipv4.ip_local_port_range"]
-    reserved = values.ports(facts.get("net.ipv4.ip_local_reserved_ports", ""))
-    taken = sum(max(0, min(high, last) - max(low, first) + 1) for first, last in reserved)
+    low, high, taken = _range(facts, 0, LAST_PORT)
     how = "ip_local_port_range = {} {}, of which {} are reserved".format(low, high, taken)
     return _fact("ephemeral_ports", high - low + 1 - taken, how)
+
+
+def _node_ports(facts: "Facts", _: "int | None") -> "Facts":
+    """NodePorts of Kubernetes that connect() may take: in the range and not reserved."""
+    low, high, taken = _range(facts, *NODE_PORTS)
+    how = "{}-{} within ip_local_port_range, less the reserved ports".format(*NODE_PORTS)
+    return _fact("node_ports_unreserved", max(0, high - low + 1) - taken, how)
+
+
+def _range(facts: "Facts", lowest: int, highest: int) -> "tuple[int, int, int]":
+    """The ephemeral range within bounds: (first, last, how many of them are reserved)."""
+    low, high = facts["net.ipv4.ip_local_port_range"]
+    low, high = max(low, lowest), min(high, highest)
+    reserved = values.ports(facts.get("net.ipv4.ip_local_reserved_ports", ""))
+    return low, high, sum(max(0, min(high, last) - max(low, first) + 1) for first, last in reserved)
 
 
 def _conntrack_fill(facts: "Facts", _: "int | None") -> "Facts":
@@ -53,6 +78,13 @@ def _conntrack_fill(facts: "Facts", _: "int | None") -> "Facts":
     count, most = facts["net.netfilter.nf_conntrack_count"], facts["net.netfilter.nf_conntrack_max"]
     how = "nf_conntrack_count / nf_conntrack_max = {} / {}".format(count, most)
     return _fact("conntrack_fill_percent", round(100.0 * count / most, 1), how)
+
+
+def _conntrack_chain(facts: "Facts", _: "int | None") -> "Facts":
+    """Entries that each bucket of a full connection tracking table holds."""
+    most, buckets = facts["net.netfilter.nf_conntrack_max"], facts["net.netfilter.nf_conntrack_buckets"]
+    how = "nf_conntrack_max / nf_conntrack_buckets = {} / {}".format(most, buckets)
+    return _fact("conntrack_entries_per_bucket", round(most / buckets, 1), how)
 
 
 def _time_wait_default(facts: "Facts", memory: "int | None") -> "Facts":
