@@ -218,6 +218,14 @@ def test_a_closed_pipe_is_no_traceback(bad):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("arguments", ["host --root / --format json", "rules"])
+def test_a_full_disk_is_one_line(arguments):
+    done = subprocess.run(
+        f"{sys.executable} -m audit_tcp {arguments} > /dev/full", shell=True, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (1, "audit-tcp: standard output: No space left on device\n")
+
+
 def test_colour_is_for_terminals_without_no_color(monkeypatch):
     from audit_tcp.cli._options import wants_colour
 

@@ -33,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; its exit code. No traceback reaches the user unless AUDIT_TCP_DEBUG is set."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        return _run(given)
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        code = _run(given)
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         return _told(str(error), EXIT_USAGE)
     except AuditTcpError as error:
@@ -41,12 +44,19 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _told("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains once more at its exit
-        return EXIT_FAILED
+        return _without_output(EXIT_FAILED)
+    except OSError as error:
+        return _without_output(_told(f"{error.filename or 'standard output'}: {error.strerror}", EXIT_FAILED))
     except Exception as error:
         if os.environ.get("AUDIT_TCP_DEBUG"):
             raise
         return _told(f"internal error, please report it: {type(error).__name__}: {error}", EXIT_FAILED)
+
+
+def _without_output(code: int) -> int:
+    """Gives up standard output, or the interpreter would complain of it once more at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return code
 
 
 def _told(message: str, code: int) -> int:

@@ -47,7 +47,6 @@ def destination(path: str | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears whole at the end or not at all."""
     if path is None or path == "-":
         yield sys.stdout
-        sys.stdout.flush()
         return
     temporary = f"{path}.{os.getpid()}.part"
     try:
@@ -70,7 +69,7 @@ def width(file: TextIO) -> int:
     """Columns of the text report: the terminal's, at most 80; 80 where it goes elsewhere."""
     if not file.isatty():
         return 80
-    return max(40, min(80, os.get_terminal_size(file.fileno()).columns))
+    return max(40, min(80, os.get_terminal_size(file.fileno()).columns or 80))
 
 
 def severity_rank(fail_on: str) -> int:

@@ -151,11 +151,18 @@ def _paths(source: str) -> Iterator[str]:
 def _saved(taken: Iterator[Taken], path: str, several: bool) -> Iterator[Taken]:
     """Saves each snapshot on its way."""
     if several:
-        os.makedirs(path, exist_ok=True)
+        _make_folder(path)
     for name, found in taken:
         if isinstance(found, Snapshot):
             snapshot.save(found, _place(path, name))
         yield name, found
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise SnapshotError(f"--save {path}: {error.strerror}; with several targets a folder is needed") from None
 
 
 def _place(path: str, name: str) -> str:
