@@ -64,17 +64,10 @@ def test_every_readable_key_of_the_tree_is_there(namespace):
     assert not any(key.endswith(values.SECRET) for key in read)
 
 
-def test_a_namespace_that_only_a_process_holds_is_named_after_it():
-    with Namespace() as one:
-        child = one.popen(["unshare", "--net", "tail", "-f", "/dev/null"])
-        try:
-            inode = wait_for_other_inode(child)
-            found = {
-                space.name: space for space in namespaces.find(Host()) if os.stat(space.path or "/").st_ino == inode
-            }
-        finally:
-            child.kill()
-            child.wait()
+def test_a_namespace_that_only_a_process_holds_is_named_after_it(namespace):
+    child = namespace.popen(["unshare", "--net", "tail", "-f", "/dev/null"])
+    inode = wait_for_other_inode(child)
+    found = {space.name: space for space in namespaces.find(Host()) if os.stat(space.path or "/").st_ino == inode}
     assert [name.split()[0] for name in found] == ["tail"]
     assert next(iter(found.values())).scope == "process"
 
@@ -173,8 +166,9 @@ def listening(address, port, backlog):
     return socket.create_server((address, port), backlog=backlog)
 
 
-def test_a_full_accept_queue_is_seen():
-    with Namespace() as server, Namespace() as client:
+def test_a_full_accept_queue_is_seen(namespace):
+    server = namespace
+    with Namespace() as client:
         address, _ = link(server, client)
         with server.entered():
             listener = listening(address, 8080, 1)
