@@ -131,32 +131,24 @@ def image(release: str, variant: str = "full") -> str:
     return tree
 
 
-class Rack:
+class Rack(net.Temporary):
     """What the hosts of a test share: a switch that the machine reaches, a key pair, a host key, an ssh_config."""
 
     def __init__(self) -> None:
-        self._undo = contextlib.ExitStack()
+        super().__init__()
         self.directory = ""
         self.switch = Switch(reachable=True)
 
-    def __enter__(self) -> Self:
+    def _set_up(self) -> None:
         _sweep()
-        with contextlib.ExitStack() as undo:
-            self.directory = tempfile.mkdtemp(prefix=f"{net.unique_name()}.")
-            undo.callback(shutil.rmtree, self.directory)
-            os.mkdir(self.file("hosts"))
-            for key in ("key", "host_key"):
-                net.command(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", self.file(key)])
-            _write(self.file("known_hosts"), f"* {_read(self.file('host_key.pub'))}")
-            _write(self.ssh_config, f'Include "{self.file("hosts")}/*"\n')
-            undo.enter_context(self.switch)
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._undo.close()
+        self.directory = tempfile.mkdtemp(prefix=f"{net.unique_name()}.")
+        self._undo.callback(shutil.rmtree, self.directory)
+        os.mkdir(self.file("hosts"))
+        for key in ("key", "host_key"):
+            net.command(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", self.file(key)])
+        _write(self.file("known_hosts"), f"* {_read(self.file('host_key.pub'))}")
+        _write(self.ssh_config, f'Include "{self.file("hosts")}/*"\n')
+        self._undo.enter_context(self.switch)
 
     @property
     def ssh_config(self) -> str:
@@ -185,7 +177,7 @@ class Rack:
         return path
 
 
-class Machine:
+class Machine(net.Temporary):
     """A Debian host that has booted; off and gone at exit.
 
     `files` (path: text) and `links` (path: target) are there before the first boot and may replace the release's
@@ -203,6 +195,7 @@ class Machine:
         variant: str = "full",
         rack: Rack | None = None,
     ) -> None:
+        super().__init__()
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", name):
             raise LabError(f"{name!r}: not a host name of small letters, digits and hyphens")
         self.name, self.release, self.variant = name, release, variant
@@ -211,30 +204,22 @@ class Machine:
         self._files, self._links = dict(files or {}), dict(links or {})
         self._rack = rack
         self._line = _Line(self)
-        self._undo = contextlib.ExitStack()
 
-    def __enter__(self) -> Self:
-        with contextlib.ExitStack() as undo:
-            self.rack = self._rack or undo.enter_context(Rack())
-            tree = image(self.release, self.variant)
-            self._work = os.path.join(self.rack.directory, self.name)
-            for part in ("upper", "work", "root"):
-                os.makedirs(os.path.join(self._work, part))
-            undo.callback(shutil.rmtree, self._work)
-            self.address = self.rack.switch.allocate()
-            undo.callback(self.rack.switch.release, self.address)
-            undo.callback(os.unlink, self.rack.register(self.name, self.address))
-            self._pack_seed()
-            undo.callback(self._line.hang_up)
-            self._power = undo.enter_context(_Power(self, tree))
-            self._wait_for_boot(1)
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._undo.close()
+    def _set_up(self) -> None:
+        undo = self._undo
+        self.rack = self._rack or undo.enter_context(Rack())
+        tree = image(self.release, self.variant)
+        self._work = os.path.join(self.rack.directory, self.name)
+        for part in ("upper", "work", "root"):
+            os.makedirs(os.path.join(self._work, part))
+        undo.callback(shutil.rmtree, self._work)
+        self.address = self.rack.switch.allocate()
+        undo.callback(self.rack.switch.release, self.address)
+        undo.callback(os.unlink, self.rack.register(self.name, self.address))
+        self._pack_seed()
+        undo.callback(self._line.hang_up)
+        self._power = undo.enter_context(_Power(self, tree))
+        self._wait_for_boot(1)
 
     @property
     def ssh_config(self) -> str:

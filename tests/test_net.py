@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
 
 import pytest
 
@@ -54,11 +55,42 @@ def alive(pid: int) -> bool:
 
 
 @contextlib.contextmanager
+def visitor(namespace: str, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Somebody else's process in a namespace, killed at the end."""
+    with subprocess.Popen(["ip", "netns", "exec", namespace, "sleep", "600"], env=environment) as process:
+        try:
+            wait_for(lambda: str(process.pid) in processes_in(namespace), 5, "the visitor is inside")
+            yield process
+        finally:
+            process.kill()
+
+
+def survives(process: subprocess.Popen[bytes]) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=0.2)
+    return process.returncode is None
+
+
+@contextlib.contextmanager
 def server(namespace: Namespace, address: str) -> Iterator[int]:
     with namespace.entered():
         listener = socket.create_server((address, 0))
     with listener:
         yield listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def killed_run(block: str, body: str) -> Iterator[list[str]]:
+    """The words that `body`, in the block of what another run made, printed; that run is killed at the end."""
+    ending = "    print('', flush=True)\n    signal.pause()\n"
+    code = f"import signal\nfrom audit_tcp.lab.net import Host, Namespace, Switch\nwith {block}:\n{body}{ending}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stdout is not None
+            yield "".join(iter(run.stdout.readline, "\n")).split()
+        finally:
+            run.kill()
 
 
 class BoomError(Exception):
@@ -156,6 +188,8 @@ class TestNamespace:
     def test_is_gone_when_setting_up_fails(self) -> None:
         class Broken(Namespace):
             def _set_up(self) -> None:
+                super()._set_up()
+                assert self.name in namespaces()
                 raise BoomError
 
         broken = Broken()
@@ -198,6 +232,34 @@ class TestNamespace:
             pid = int(one.run(["sh", "-c", "setsid sleep 600 >/dev/null 2>&1 & echo $!"]).stdout)
             assert alive(pid)
         wait_for(lambda: not alive(pid), 5, "the daemon dies")
+
+    def test_a_daemon_in_the_middle_of_an_exec_is_killed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = 0
+
+        def empty_at_first(path: str, mode: str = "r") -> IO[Any]:
+            nonlocal asked
+            asked += path == f"/proc/{pid}/environ"
+            return open(os.devnull if asked == 1 else path, mode)
+
+        with Namespace() as one:
+            pid = int(one.run(["sh", "-c", "setsid sleep 600 >/dev/null 2>&1 & echo $!"]).stdout)
+            monkeypatch.setattr(net, "open", empty_at_first, raising=False)
+        wait_for(lambda: not alive(pid), 5, "the daemon dies")
+
+    @pytest.mark.parametrize(
+        "environment",
+        [
+            pytest.param(None, id="that of a user"),
+            pytest.param({}, id="none"),
+            pytest.param({net.MARK: "atcp1-ffff"}, id="that of another lab"),
+        ],
+    )
+    def test_a_process_that_merely_visits_is_left_alone(self, environment: Mapping[str, str] | None) -> None:
+        with contextlib.ExitStack() as stack:
+            with Namespace() as one:
+                stranger = stack.enter_context(visitor(one.name, environment))
+            assert survives(stranger)
+            assert one.name not in namespaces()
 
     def test_deferred_calls_come_last_first_while_it_is_there(self) -> None:
         calls: list[tuple[str, bool]] = []
@@ -359,14 +421,25 @@ class TestSweep:
             name = f"atcp{run.pid:x}-0"
             net.command(["ip", "netns", "add", name])
             net.command(["ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name])
-            lingering = subprocess.Popen(["ip", "netns", "exec", name, "sleep", "600"])
-            wait_for(lambda: str(lingering.pid) in processes_in(name), 5, "sleep is inside")
             net.sweep()
             assert name in namespaces()
             run.kill()
         net.sweep()
         wait_for(lambda: name not in namespaces() | interfaces(), 5, "this sweep or a neighbour's ends")
-        assert lingering.wait(timeout=5) == -signal.SIGKILL
+
+    def test_ends_what_a_dead_run_started_and_nobody_who_visits(self) -> None:
+        body = (
+            "    print(one.name, one.popen(['sleep', '600']).pid, flush=True)\n"
+            "    print(one.run(['sh', '-c', 'setsid sleep 600 >/dev/null 2>&1 & echo $!']).stdout, flush=True)\n"
+        )
+        with contextlib.ExitStack() as stack:
+            with killed_run("Namespace() as one", body) as (name, *pids):
+                stranger = stack.enter_context(visitor(name))
+                assert all(alive(int(pid)) for pid in pids)
+            net.sweep()
+            wait_for(lambda: not any(alive(int(pid)) for pid in pids), 5, "this sweep or a neighbour's ends")
+            wait_for(lambda: name not in namespaces(), 5, "the name goes")
+            assert survives(stranger)
 
     def test_spares_a_live_run(self) -> None:
         with Namespace(f"atcp{1:x}-ffff") as of_init:
@@ -374,20 +447,12 @@ class TestSweep:
             assert of_init.name in namespaces()
 
     def test_a_killed_run_is_swept_by_the_next_namespace(self) -> None:
-        code = (
-            "import signal\n"
-            "from audit_tcp.lab.net import Host, Switch\n"
-            "with Switch(reachable=True) as switch, Host(switch) as host:\n"
-            "    print(host.name, flush=True)\n"
-            "    signal.pause()\n"
-        )
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as run:
-            assert run.stdout is not None
-            assert run.stdout.readline().strip() in namespaces()
-            run.kill()
+        block = "Switch(reachable=True) as switch, Host(switch) as host"
+        with killed_run(block, "    print(host.name, flush=True)\n") as (name,):
+            assert name in namespaces()
+        pid = int(name.partition("-")[0].removeprefix("atcp"), 16)
         with Namespace():
-            wait_for(lambda: not of_run(run.pid), 5, "this sweep or a neighbour's ends")
+            wait_for(lambda: not of_run(pid), 5, "this sweep or a neighbour's ends")
 
 
 class TestRequire:

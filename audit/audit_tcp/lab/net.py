@@ -3,7 +3,7 @@
     require() -> str | None                         why the kit cannot work here, or None
     with Namespace() as one:                        .name .path, lo is up
         one.run(argv, check=True, timeout=30)       CompletedProcess[str]
-        one.popen(argv)                             Popen[str], killed at exit
+        one.popen(argv)                             Popen[str], killed at exit as all that run and popen started
         one.sysctl("net.ipv4.tcp_fin_timeout", 30)  write; without a value: read; always returns the value in force
         with one.entered(): ...                     this thread's sockets are inside
         one.defer(function, *arguments)             runs at exit, before the namespace goes
@@ -16,8 +16,13 @@
 
 Names begin with `atcp`, the pid in hexadecimal, `-`: what a killed run left is known by its dead pid, and the next run
 sweeps it. Nothing here writes a sysctl of the machine: only `net.*`, and only in a namespace that the kit made.
+
+A process is killed only if it has AUDIT_TCP_LAB=<namespace> in its environment, as all have that `run` and `popen`
+started: whoever else is in a namespace may be visiting. Daemons that leave their process group and lose their
+environment (`env -i`, `sudo`, those that write a title over it) are spared too: start them in the foreground.
 """
 
+import abc
 import contextlib
 import ctypes
 import functools
@@ -33,7 +38,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
@@ -42,6 +47,7 @@ from audit_tcp.errors import AuditTcpError
 NAMES = re.compile(r"atcp(?P<pid>[0-9a-f]+)-[0-9a-f]+")
 NAMESPACES = "/run/netns"
 CLONE_NEWNET = 0x40000000
+MARK = "AUDIT_TCP_LAB"
 
 REACHABLE_NETWORKS = tuple(ipaddress.IPv4Network("10.213.0.0/16").subnets(new_prefix=24))
 SWITCH_NETWORKS = itertools.cycle(ipaddress.IPv4Network("198.18.0.0/16").subnets(new_prefix=24))
@@ -49,6 +55,7 @@ LINK_NETWORKS = itertools.cycle(ipaddress.IPv4Network("198.19.0.0/16").subnets(n
 
 COMMAND_TIMEOUT_S = 30.0
 LINK_UP_TIMEOUT_S = 5.0
+KILL_TIMEOUT_S = 1.0
 POLL_FIRST_S = 0.001
 POLL_SLOWEST_S = 0.05
 
@@ -75,14 +82,21 @@ def is_leftover(name: str) -> bool:
 
 
 def command(
-    argv: Sequence[str], *, check: bool = True, timeout: float = COMMAND_TIMEOUT_S, stdin: str = ""
+    argv: Sequence[str],
+    *,
+    check: bool = True,
+    timeout: float = COMMAND_TIMEOUT_S,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `argv` with `stdin` as its input and returns what it said.
+    """Runs `argv` with `stdin` as its input, in this process's environment if none is given; returns what it said.
 
     LabError when it cannot be started, runs longer than `timeout` seconds, or, with `check`, exits other than 0.
     """
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout)
+        done = subprocess.run(
+            argv, input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout, env=environment
+        )
     except subprocess.TimeoutExpired as error:
         raise LabError(f"{' '.join(argv)}: still running after {timeout:g} s") from error
     except OSError as error:
@@ -122,36 +136,47 @@ def wait_for_port(address: str, port: int, timeout_s: float) -> None:
     wait_for(lambda: accepts(address, port), timeout_s, f"{address} port {port} accepts connections")
 
 
-class Namespace:
-    """A network namespace with `lo` up, made on entry and removed with every process in it on exit.
+class Temporary(abc.ABC):
+    """What is there from entry to exit; what `_set_up` left in `_undo` is undone at exit, and when it fails."""
 
-    Without `name` it gets one of `unique_name`; a given name is not swept when its run is killed.
-    """
-
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name or unique_name()
-        self.path = f"{NAMESPACES}/{self.name}"
+    def __init__(self) -> None:
         self._undo = contextlib.ExitStack()
-        self._interfaces = itertools.count()
 
     def __enter__(self) -> Self:
-        sweep()
         with contextlib.ExitStack() as undo:
-            command(["ip", "netns", "add", self.name])
-            undo.callback(command, ["ip", "netns", "delete", self.name])
-            undo.callback(_kill_inside, self.name)
             self._undo = undo
             self._set_up()
             self._undo = undo.pop_all()
         return self
 
-    def _set_up(self) -> None:
-        _ip(self, "link set dev lo up")
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+
+    @abc.abstractmethod
+    def _set_up(self) -> None:
+        """Makes it, and adds to `_undo` how each part is removed."""
+
+
+class Namespace(Temporary):
+    """A network namespace with `lo` up, made on entry and removed with every process that was started in it on exit.
+
+    Without `name` it gets one of `unique_name`; a given name is not swept when its run is killed.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__()
+        self.name = name or unique_name()
+        self.path = f"{NAMESPACES}/{self.name}"
+        self._interfaces = itertools.count()
+
+    def _set_up(self) -> None:
+        sweep()
+        command(["ip", "netns", "add", self.name])
+        self.defer(command, ["ip", "netns", "delete", self.name])
+        self.defer(_kill_inside, self.name)
+        _ip(self, "link set dev lo up")
 
     def defer(self, function: Callable[..., object], *arguments: object) -> None:
         """Has `function(*arguments)` called at exit, last come first served, before the namespace is removed."""
@@ -161,7 +186,8 @@ class Namespace:
         self, argv: Sequence[str], *, check: bool = True, timeout: float = COMMAND_TIMEOUT_S, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Runs `argv` inside and returns what it said; errors as `command`."""
-        return command(["ip", "netns", "exec", self.name, *argv], check=check, timeout=timeout, stdin=stdin)
+        inside = ["ip", "netns", "exec", self.name, *argv]
+        return command(inside, check=check, timeout=timeout, stdin=stdin, environment=self._environment())
 
     def popen(
         self,
@@ -179,9 +205,13 @@ class Namespace:
             stderr=stderr,
             text=True,
             start_new_session=True,
+            env=self._environment(),
         )
         self.defer(_kill, process)
         return process
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, MARK: self.name}
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
@@ -234,7 +264,7 @@ class Namespace:
         return bool(state["operstate"] == "UP")
 
 
-class Switch:
+class Switch(Temporary):
     """A bridge that hosts are connected to, so that they see each other.
 
     It sits in a namespace of its own. With `reachable` it sits in the machine's namespace and has an address there
@@ -242,30 +272,22 @@ class Switch:
     """
 
     def __init__(self, net: str | None = None, *, reachable: bool = False) -> None:
+        super().__init__()
         self.reachable = reachable
         self.gateway: str | None = None
         self._wanted: Network | None = None if net is None else ipaddress.ip_network(net)
-        self._undo = contextlib.ExitStack()
         self._home: Namespace | None = None
         self._bridge = unique_name()
         self._taken: set[str] = set()
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Self:
+    def _set_up(self) -> None:
         sweep()
-        with contextlib.ExitStack() as undo:
-            self._home = None if self.reachable else undo.enter_context(Namespace())
-            _ip(self._home, f"link add name {self._bridge} type bridge")
-            undo.callback(_remove_link, self._home, self._bridge)
-            self.network = self._join_machine() if self.reachable else self._wanted or next(SWITCH_NETWORKS)
-            _ip(self._home, f"link set dev {self._bridge} up")
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._undo.close()
+        self._home = None if self.reachable else self._undo.enter_context(Namespace())
+        _ip(self._home, f"link add name {self._bridge} type bridge")
+        self._undo.callback(_remove_link, self._home, self._bridge)
+        self.network = self._join_machine() if self.reachable else self._wanted or next(SWITCH_NETWORKS)
+        _ip(self._home, f"link set dev {self._bridge} up")
 
     def _join_machine(self) -> Network:
         """Gives the bridge an address in a network that nobody else uses, also not one who chose at the same moment."""
@@ -364,7 +386,7 @@ def require() -> str | None:
 
 
 def sweep() -> None:
-    """Removes the namespaces, with the processes in them, and the interfaces of runs that are dead."""
+    """Removes the namespaces, with the processes started in them, and the interfaces of runs that are dead."""
     for name in filter(is_leftover, _listing(NAMESPACES)):
         with contextlib.suppress(LabError):  # another run may sweep it at the same time
             _kill_inside(name)
@@ -445,8 +467,31 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _kill_inside(name: str) -> None:
-    """Kills what still runs in a namespace of ours, such as daemons that left their parent's process group."""
-    for pid in map(int, command(["ip", "netns", "pids", name]).stdout.split()):
-        if pid != os.getpid():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    """Kills what was started in a namespace of ours and still runs there, such as daemons; nobody who visits it."""
+
+    def is_quiet() -> bool:
+        inside = map(int, command(["ip", "netns", "pids", name]).stdout.split())
+        unsettled = [pid for pid in inside if pid != os.getpid() and _kill_if_started(name, pid)]
+        return not unsettled
+
+    with contextlib.suppress(TimeoutError):  # one that the kernel does not let die yet, a visitor with no environment
+        wait_for(is_quiet, KILL_TIMEOUT_S, f"the processes started in {name} end")
+
+
+def _kill_if_started(name: str, pid: int) -> bool:
+    """Kills `pid` if it was started in `name`. Whether that must be asked again: it dies, or could not be told."""
+    try:
+        process = os.pidfd_open(pid)  # a process that is given the pid anew meanwhile is not hit
+    except ProcessLookupError:
+        return False
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = file.read().split(b"\0")
+        if f"{MARK}={name}".encode() in environment:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            return True
+        return environment == [b""]  # so looks a process in the middle of an exec, whoever started it
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
+    finally:
+        os.close(process)
