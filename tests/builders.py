@@ -11,5 +11,8 @@ def subject(kind, name, facts):
     return Subject(kind, name, {key: Fact(frozen(value), f"origin of {key}") for key, value in facts.items()})
 
 
-def snapshot(*subjects, host="h", errors=()):
+def snapshot_of(*subjects, host="h", errors=()):
     return Snapshot(host, "6.1.0", "Debian", "2026-11-20T00:00:00Z", subjects, tuple(errors))
+
+
+snapshot = snapshot_of

@@ -46,6 +46,8 @@ REFUSED = [
     (b"[" * 100_000, "nested too deeply"),
     (b"[]", "a JSON object is needed"),
     (b"1" * 10_000, "not a snapshot: "),
+    (b"[" + b"[]," * 2_000_001 + b"1]", "more than 4000000 parts"),
+    (b'{"schema": NaN}', "NaN is no number of JSON"),
     ({}, "`schema` is missing"),
     (changed(schema="1"), "`schema` is missing"),
     (changed(schema=True), "`schema` is missing"),

@@ -37,9 +37,9 @@ def _catalog() -> Mapping[str, Any]:
 
 
 def fill(snapshot: Snapshot) -> Snapshot:
-    """The snapshot with two facts on each network namespace: `tuned`, and `host_tuning_missing` on all but the host's.
+    """The snapshot with `host_tuning_missing` on each network namespace but the host's own.
 
-    Values that are merely another kernel version's default are not tuning. Without a kernel version nothing is added.
+    Tuning is what differs from the running kernel's own default. Without a kernel version nothing is added.
     """
     version = next((s.facts["kernel.version"].value for s in snapshot.subjects if "kernel.version" in s.facts), None)
     if not isinstance(version, tuple):
@@ -47,12 +47,16 @@ def fill(snapshot: Snapshot) -> Snapshot:
     defaults = of_kernel(tuple(part for part in version if isinstance(part, int)))
     host = next((s for s in snapshot.subjects if s.kind == "netns" and _is_host(s)), None)
     tuned = _tuned(host, defaults) if host else {}
-    subjects = tuple(_filled(s, defaults, tuned) if s.kind == "netns" else s for s in snapshot.subjects)
+    subjects = tuple(_filled(s, defaults, tuned) if _is_child(s) else s for s in snapshot.subjects)
     return replace(snapshot, subjects=subjects)
 
 
 def _is_host(subject: Subject) -> bool:
     return "is_host" in subject.facts and subject.facts["is_host"].value is True
+
+
+def _is_child(subject: Subject) -> bool:
+    return subject.kind == "netns" and "is_host" in subject.facts and not _is_host(subject)
 
 
 def _tuned(subject: Subject, defaults: Defaults) -> dict[str, Value]:
@@ -61,15 +65,11 @@ def _tuned(subject: Subject, defaults: Defaults) -> dict[str, Value]:
 
 
 def _filled(subject: Subject, defaults: Defaults, tuned_on_host: Mapping[str, Value]) -> Subject:
-    own = _tuned(subject, defaults)
-    origin = "values that are not this kernel's defaults"
-    added = {"tuned": Fact(tuple(f"{key} = {shown(value)}" for key, value in own.items()), origin)}
-    if not _is_host(subject):
-        missing = tuple(
-            f"{key} = {shown(subject.facts[key].value)} (host: {shown(value)})"
-            for key, value in tuned_on_host.items()
-            if key in subject.facts and key not in own
-        )
-        added["host_tuning_missing"] = Fact(missing, "this namespace beside the host's")
-    facts = subject.facts
+    facts, own = subject.facts, _tuned(subject, defaults)
+    missing = tuple(
+        f"{key} = {shown(facts[key].value)} (host: {shown(value)})"
+        for key, value in tuned_on_host.items()
+        if key in facts and key not in own
+    )
+    added = {"host_tuning_missing": Fact(missing, "this namespace beside the host's")}
     return replace(subject, facts=facts.with_added(added) if isinstance(facts, Facts) else {**facts, **added})

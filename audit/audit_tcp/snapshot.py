@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +11,12 @@ from audit_tcp.model import SCHEMA, Fact, Snapshot, Subject, Unread, Value
 
 LARGEST = 64 << 20
 """Bytes of a snapshot file; one of a host with 1,000 namespaces has about 30 MB."""
+
+MOST_PARTS = 4_000_000
+"""Values in a document: some characters of JSON need a hundred times their size in memory."""
+
+CRASH = "collector "
+"""What the probe puts before the name of a collector that failed: its subjects are missing."""
 
 _SCALARS = frozenset((int, float, str, bool))
 
@@ -122,8 +127,10 @@ def parse(data: bytes, where: str) -> Snapshot:
     """The snapshot in the bytes of a JSON document. Raises SnapshotError."""
     import json
 
+    if sum(data.count(mark) for mark in b"[{,") > MOST_PARTS:
+        raise SnapshotError(f"{where}: not a snapshot: more than {MOST_PARTS} parts")
     try:
-        return from_document(json.loads(data), where)
+        return from_document(json.loads(data, parse_constant=_refused), where)
     except UnicodeDecodeError as error:
         raise SnapshotError(f"{where}: not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -134,6 +141,10 @@ def parse(data: bytes, where: str) -> Snapshot:
         raise SnapshotError(f"{where}: not a snapshot: {error}") from None
 
 
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
 def load(path: str) -> Snapshot:
     """The snapshot in a file. Raises SnapshotError naming the file and what is wrong with it."""
     return parse(tables.bounded(path, LARGEST, SnapshotError), path)
@@ -142,14 +153,13 @@ def load(path: str) -> Snapshot:
 def save(snapshot: Snapshot, path: str) -> None:
     """Writes the snapshot to a file of its own, whole or not at all. Raises SnapshotError."""
     import json
-    import tempfile
 
-    folder = os.path.dirname(path) or "."
+    from audit_tcp import writing
+
     try:
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".audit-tcp-", delete=False, encoding="ascii") as file:
+        with writing.whole(path, 0o600) as file:
             json.dump(document(snapshot), file, separators=(",", ":"))
             file.write("\n")
-        os.replace(file.name, path)
     except OSError as error:
         raise SnapshotError(f"{path}: {error.strerror}") from None
 

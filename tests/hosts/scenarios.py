@@ -31,6 +31,7 @@ SCENARIOS = {
     "sysctl.conf against a later name": ({CONF: "{T} = 200", ETC + "99-zz.conf": "{T} = 101"}, LINK),
     "sysctl.conf against a file, no link": ({CONF: "{T} = 200", ETC + "99-z.conf": "{T} = 101"}, NO_LINK),
     "a mask": ({LIB + "50-x.conf": "{T} = 104"}, {ETC + "50-x.conf": "/dev/null"}),
+    "a relative mask": ({LIB + "50-x.conf": "{T} = 104"}, {ETC + "50-x.conf": "../../dev/null"}),
     "an empty file hides its namesake": ({ETC + "50-x.conf": "", LIB + "50-x.conf": "{T} = 104"}, {}),
     "no suffix": ({ETC + "50-x": "{T} = 101", ETC + "50-y.conf.bak": "{T} = 102", ETC + "conf": "{T} = 103"}, {}),
     "a hidden file": ({ETC + ".50-x.conf": "{T} = 101"}, {}),
@@ -57,6 +58,7 @@ SCENARIOS = {
     "a port range in the wrong order": ({ETC + "50-x.conf": "{R} = 60000 20000\n{F} = 40"}, {}),
     "a port range below 1024": ({ETC + "50-x.conf": "{R} = 1 65535\n{F} = 41"}, {}),
     "reserved ports in disorder": ({ETC + "50-x.conf": "{V} = 9001,8080,9000,9002-9010"}, {}),
+    "reserved ports with blanks": ({ETC + "50-x.conf": "{V} = 8080, 9000\n{F} = 45"}, {}),
     "a value above somaxconn's range": ({ETC + "50-x.conf": "{S} = 4294967296\n{F} = 42"}, {}),
     # patterns and exclusions
     "a pattern": ({ETC + "50-x.conf": "net.ipv4.tcp_keepalive_* = 77"}, {}),

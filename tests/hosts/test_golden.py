@@ -38,7 +38,6 @@ BLOG = {
     ("tw-reuse-without-timestamps", "host"),
     ("tw-buckets-lowered", "host"),
     ("tw-recycle-line", "net.ipv4.tcp_tw_recycle"),
-    ("setting-unknown-to-kernel", "net.ipv4.tcp_tw_recycle"),
     ("setting-unknown-to-kernel", "net.ipv4.tcp_user_timeout"),
     ("setting-refused-by-kernel", "net.ipv4.ip_local_port_range"),
     ("max-syn-backlog-in-vain", "net.ipv4.tcp_max_syn_backlog"),
@@ -54,3 +53,5 @@ def test_the_same_advice_never_reaches_debian_13():
     lost = {name for rule, name in found if rule == "setting-not-applied-at-boot"}
     assert "net.ipv4.tcp_keepalive_probes" in lost
     assert ("keepalive-probes-zero", "host") not in found
+    # the files are judged too: this is what `sysctl --system` would put in force
+    assert ("keepalive-probes-zero", "host after sysctl --system") in found

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from audit_tcp.probe import files
-from audit_tcp.probe.host import LARGEST, MOST_ERRORS, Host
+from audit_tcp.probe.host import MOST_ERRORS, Host
 from audit_tcp.probe.settings import MOST_KEYS
 from trees import PROC, grow
 
@@ -86,7 +86,7 @@ def test_a_refused_value_is_told_and_the_one_before_stays(tmp_path):
 
 
 def test_systemd_keeps_only_the_last_line_even_where_the_kernel_refuses_it(tmp_path):
-    grow(tmp_path, {**PROC, "/etc/sysctl.d/9.conf": f"{TIME}=300\n{TIME}=-2"})
+    grow(tmp_path, {**PROC, "/etc/sysctl.d/9.conf": f"{TIME}=300\n{TIME}=x"})
     found = setting(tmp_path, TIME)
     assert "at_boot" not in found
     assert found["by_sysctl_system"] == 300
@@ -143,7 +143,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_read(tmp_path):
         (folder + "3.conf", "a link to a file that does not exist"),
         (folder + "4.conf", "too many symbolic links"),
         (folder + "5.conf", "a link to a file that does not exist"),
-        (folder + "6.conf", f"larger than {LARGEST} bytes"),
+        (folder + "6.conf", f"larger than {files.LARGEST_FILE} bytes"),
         (folder + "7.conf:2", "not an assignment; the line has no effect"),
     ]
 
@@ -193,3 +193,90 @@ def test_errors_are_bounded_and_the_rest_is_counted(tmp_path):
         host.unread(f"/{number}", "x")
     assert len(host.errors) == MOST_ERRORS + 1
     assert host.errors[-1] == ("further errors", "8 more")
+
+
+def subject_of(root, kind, name):
+    facts = collected(root)[0].get((kind, name))
+    return facts and {key: fact["value"] for key, fact in facts.items()}
+
+
+def test_what_a_boot_would_change_is_judged_like_a_namespace(tmp_path):
+    grow(
+        tmp_path,
+        {**PROC, "/etc/sysctl.d/9.conf": f"{TIME}=60\nnet.ipv4.tcp_fin_timeout=60", "/etc/sysctl.conf": f"{TIME}=70"},
+    )
+    boot = subject_of(tmp_path, "netns", "host after a boot")
+    assert (boot[TIME], boot["keepalive_detection_s"], boot["keepalive_second_probe_s"]) == (60, 735, 135)
+    assert "net.ipv4.tcp_fin_timeout" not in boot  # runs already
+    assert "ephemeral_ports" not in boot  # does not change
+    assert subject_of(tmp_path, "netns", "host after sysctl --system")[TIME] == 70
+    assert collected(tmp_path)[0][("netns", "host after a boot")][TIME]["origin"] == "/etc/sysctl.d/9.conf:1"
+
+
+def test_where_the_files_run_already_nothing_is_pending(tmp_path):
+    grow(tmp_path, {**PROC, "/etc/sysctl.d/9.conf": f"{TIME}=7200"})
+    assert {name for kind, name in collected(tmp_path)[0] if kind == "netns"} == set()
+
+
+def test_the_files_of_a_tree_without_proc_are_pending(tmp_path):
+    grow(tmp_path, {"/etc/sysctl.d/9.conf": "net.ipv4.tcp_keepalive_probes=0"})
+    assert subject_of(tmp_path, "netns", "host after a boot")["net.ipv4.tcp_keepalive_probes"] == 0
+
+
+def test_half_a_port_range_meets_the_kernels_own_at_a_boot(tmp_path):
+    grow(
+        tmp_path,
+        {
+            **PROC,
+            "/proc/sys/net/ipv4/ip_local_port_range": "1024 2000\n",
+            "/etc/sysctl.d/9.conf": "net.ipv4.ip_local_port_range=20000",
+        },
+    )
+    found = setting(tmp_path, "net.ipv4.ip_local_port_range")
+    assert (found["at_boot"], found["refused"]) == ([20000, 60999], [])
+
+
+def test_a_read_only_key_is_refused(tmp_path):
+    grow(tmp_path, {**PROC, "/etc/sysctl.d/9.conf": "net.core.somaxconn=5"})
+    (tmp_path / "proc/sys/net/core/somaxconn").chmod(0o444)
+    assert setting(tmp_path, "net.core.somaxconn")["refused"] == ["/etc/sysctl.d/9.conf:1 sets 5: the key is read-only"]
+
+
+def test_names_that_are_no_utf_8_and_leftovers_of_editors_do_no_harm(tmp_path):
+    grow(tmp_path, {**PROC, "/etc/sysctl.d/9.conf": f"{TIME}=60"})
+    for name in (b"caf\xe9.conf", b"9.conf.bak", b"9.conf~", b"9.conf.dpkg-old", b"9.conf.rpmsave"):
+        with open(os.fsencode(tmp_path) + b"/etc/sysctl.d/" + name, "w") as file:
+            file.write("net.core.somaxconn=5")
+    assert setting(tmp_path, "net.core.somaxconn")["at_boot"] == 5
+    assert collected(tmp_path)[0][("host", "")]["sysctl.ignored_files"]["value"] == []
+
+
+def test_patterns_stay_within_the_tree_and_are_bounded(tmp_path):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / ".ssh").write_text("x")
+    lines = "net/evil/.* = 1\nnet/evil/* = 1\n" + "net.core.som* = 5\n" * 300
+    grow(tmp_path / "tree", {**PROC, "/etc/sysctl.d/9.conf": lines}, {"/proc/sys/net/evil": str(tmp_path / "secrets")})
+    subjects, errors = collected(tmp_path / "tree")
+    assert {name for kind, name in subjects if kind == "setting"} == {"net.core.somaxconn"}
+    assert ("sysctl files", "more than 200 patterns; the rest is not judged") in errors
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "net.ipv4/tcp_fastopen_key",
+        "net/ipv4/tcp_fastopen_key/",
+        "net.ipv4.tcp_fastopen_keys",
+        "net.core.netdev_rss_key",
+    ],
+)
+def test_a_mistyped_key_does_not_give_key_material_away(tmp_path, key):
+    grow(tmp_path, {**PROC, "/etc/sysctl.d/9.conf": f"{key} = 1111-2222-3333\n{key} = 4444-5555"})
+    assert "2222" not in repr(collected(tmp_path))
+    assert "5555" not in repr(collected(tmp_path))
+
+
+def test_a_relative_mask_masks(tmp_path):
+    grow(tmp_path, {**PROC, "/usr/lib/sysctl.d/9.conf": f"{TIME}=60"}, {"/etc/sysctl.d/9.conf": "../../dev/null"})
+    subjects, errors = collected(tmp_path)
+    assert (("setting", TIME) in subjects, errors) == (False, [])

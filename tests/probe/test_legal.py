@@ -6,7 +6,7 @@ import pytest
 
 from audit_tcp.probe import legal, values
 
-NEW, OLD = (6, 18), (5, 4)
+NEW = (6, 18)
 REFUSED = "refused"
 
 CASES = [
@@ -23,8 +23,19 @@ CASES = [
     ("net.ipv4.tcp_keepalive_time", "abc", 7200, REFUSED),
     ("net.ipv4.tcp_keepalive_time", "+60", 7200, REFUSED),
     ("net.ipv4.tcp_keepalive_time", "6_0", 7200, REFUSED),
-    ("net.ipv4.tcp_keepalive_time", "8589934", 7200, 8589934),
-    ("net.ipv4.tcp_keepalive_time", "8589935", 7200, REFUSED),
+    ("net.ipv4.tcp_keepalive_time", "99999999", 7200, REFUSED),
+    ("net.ipv4.tcp_keepalive_time", "\u0661\u0662", 7200, REFUSED),
+    ("net.ipv4.tcp_fin_timeout", "-5", 60, -5),
+    ("net.ipv4.tcp_ecn", "3", 2, REFUSED),
+    ("net.ipv4.tcp_rmem", "0 0 0", [4096, 131072, 33554432], REFUSED),
+    ("net.ipv4.tcp_rmem", "4096 131072 100", [4096, 131072, 33554432], [4096, 131072, 100]),
+    ("net.ipv4.tcp_rto_max_ms", "120000", 120000, 120000),
+    ("net.ipv4.tcp_rto_max_ms", "120001", 120000, REFUSED),
+    ("net.ipv4.ip_local_reserved_ports", "8080, 9000", "", REFUSED),
+    ("net.ipv4.ip_local_reserved_ports", "80 90", "", REFUSED),
+    ("net.ipv4.ip_local_reserved_ports", "8080,,9000", "", REFUSED),
+    ("net.ipv4.ip_local_reserved_ports", "0x1f90", "", "8080"),
+    ("net.ipv4.ip_local_reserved_ports", "9010-9000", "", REFUSED),
     ("net.ipv4.tcp_fin_timeout", "-1", 60, -1),
     ("net.ipv4.tcp_tw_reuse", "3", 2, REFUSED),
     ("net.ipv4.tcp_syn_retries", "0", 6, REFUSED),
@@ -60,8 +71,22 @@ def test_a_name_is_taken_as_it_stands():
     assert written("net.ipv4.tcp_congestion_control", "reno", "cubic") == "reno"
 
 
-def test_a_kernel_before_the_check_takes_the_value():
-    assert written("net.ipv4.tcp_keepalive_probes", "300", 9, OLD) == 300
+VERSIONS = [
+    ("net.ipv4.tcp_keepalive_probes", "300", (5, 12), 300),
+    ("net.ipv4.tcp_keepalive_probes", "300", (5, 13), REFUSED),
+    ("net.ipv4.tcp_keepalive_probes", "300", (5, 10), REFUSED),
+    ("net.ipv4.tcp_tw_reuse", "3", (4, 17), 3),
+    ("net.ipv4.tcp_tw_reuse", "3", (4, 18), REFUSED),
+    ("net.ipv4.tcp_ecn", "3", (5, 14), 3),
+    ("net.ipv4.tcp_ecn", "3", (7, 0), 3),
+    ("net.netfilter.nf_conntrack_tcp_loose", "2", (5, 2), 2),
+    ("net.netfilter.nf_conntrack_tcp_loose", "2", (5, 3), REFUSED),
+]
+
+
+@pytest.mark.parametrize(("key", "text", "version", "after"), VERSIONS)
+def test_a_check_holds_from_the_version_that_has_it(key, text, version, after):
+    assert written(key, text, 1, version) == after
 
 
 def test_without_a_value_before_the_numbers_at_the_start_count():

@@ -7,7 +7,7 @@ import pytest
 
 from audit_tcp import probe
 from audit_tcp.lab.net import Namespace, link, wait_for
-from audit_tcp.probe import counters, derived, namespaces, netns, sock_diag, values
+from audit_tcp.probe import counters, derived, listeners, namespaces, netns, sock_diag, values
 from audit_tcp.probe.host import Host
 from trees import PROC, grow
 
@@ -91,6 +91,7 @@ CGROUPS = [
     ("0::/system.slice/docker-" + "a" * 64 + ".scope", ("a" * 12, "container")),
     ("0::/machine.slice/systemd-nspawn@web.service/payload", ("web", "container")),
     ("0::/lxc.payload.box/init.scope", ("box", "container")),
+    ("9:name=systemd:/machine.slice/machine-web\\x2dprod.scope\n7:blkio:/x", ("web-prod", "container")),
     ("0::/system.slice/vpn.service", ("vpn.service", "unit")),
     ("0::/user.slice/user-7.slice/user@7.service/app.slice/web.service", ("web.service", "unit")),
     ("0::/user.slice/user-7.slice/user@7.service/app.slice/web.scope", ("cat (pid 7)", "process")),
@@ -155,7 +156,10 @@ def test_listeners_show_what_they_really_got(namespace):
     finally:
         for one in sockets:
             one.close()
-    assert {place: (facts["backlog"], facts["somaxconn"], facts["unreserved"]) for place, facts in found.items()} == {
+    assert {
+        place: (facts["backlog"], facts["somaxconn"], facts["ephemeral_and_unreserved"])
+        for place, facts in found.items()
+    } == {
         "127.0.0.1:40000": (8, 64, True),
         "127.0.0.1:40001": (8, 64, False),
         "127.0.0.1:80": (8, 64, False),
@@ -185,15 +189,20 @@ def test_a_full_accept_queue_is_seen(namespace):
     assert (facts["accept_queue"], facts["backlog"]) == (2, 1)
 
 
-def test_sockets_of_one_port_are_one_listener_with_the_least_backlog(namespace):
+def test_sockets_of_one_port_are_one_listener(namespace):
     with namespace.entered():
         sockets = [socket.create_server(("", 80), backlog=backlog, reuse_port=True) for backlog in (5, 3)]
-    try:
-        facts = listeners_of(namespace.name)["0.0.0.0:80"]
-    finally:
-        for one in sockets:
-            one.close()
-    assert (facts["sockets"], facts["backlog"]) == (2, 3)
+    facts = listeners_of(namespace.name)["0.0.0.0:80"]
+    for one in sockets:
+        one.close()
+    assert (facts["sockets"], facts["smallest_backlog"]) == (2, 3)
+
+
+@pytest.mark.parametrize(("queues", "fullest"), [([(0, 5), (104, 4096)], (0, 5)), ([(6, 5), (104, 4096)], (6, 5))])
+def test_the_fullest_socket_speaks_for_a_shared_port(queues, fullest):
+    sockets = [sock_diag.Socket(socket.AF_INET, "0.0.0.0", 80, queue, backlog, 0, 0) for queue, backlog in queues]
+    facts = {name: fact["value"] for name, fact in listeners._facts(sockets, {}).items()}
+    assert (facts["accept_queue"], facts["backlog"]) == fullest
 
 
 def test_ipv6_listeners_are_read(namespace):
@@ -216,8 +225,8 @@ def test_without_root_what_could_not_be_read_is_told(namespace):
     os.close(write)
     with open(read) as file:
         told = eval(file.read())
-    assert f"netns {namespace.name}" in told
-    assert f"listeners of netns {namespace.name}" in told
+    assert told.count(f"netns {namespace.name}") == 1
+    assert "network namespaces" in told
 
 
 def ports(low, high, reserved=""):
@@ -225,8 +234,12 @@ def ports(low, high, reserved=""):
 
 
 DERIVED = [
-    ({"net.ipv4.tcp_fin_timeout": 90}, None, {"fin_wait2_s": 60}),
-    ({"net.ipv4.tcp_fin_timeout": 30}, None, {"fin_wait2_s": 30}),
+    ({"net.ipv4.tcp_keepalive_time": 120, "net.ipv4.tcp_keepalive_intvl": 75}, None, {"keepalive_second_probe_s": 195}),
+    (
+        {"net.ipv4.tcp_keepalive_time": 2, "net.ipv4.tcp_keepalive_intvl": 1, "net.ipv4.tcp_keepalive_probes": 3},
+        None,
+        {"keepalive_second_probe_s": 3, "keepalive_detection_s": 5},
+    ),
     (ports(32768, 60999), None, {"ephemeral_ports": 28232, "node_ports_unreserved": 0}),
     (ports(10000, 10199, "80,10000-10099"), None, {"ephemeral_ports": 100, "node_ports_unreserved": 0}),
     (ports(1024, 65535), None, {"ephemeral_ports": 64512, "node_ports_unreserved": 2768}),
@@ -246,7 +259,7 @@ DERIVED = [
     ({"net.ipv4.tcp_ehash_entries": 1024}, None, {"tw_buckets_of_kernel": 512}),
     ({}, 2 << 30, {"tw_buckets_of_kernel": 8192}),
     ({}, 1 << 40, {"tw_buckets_of_kernel": 262144}),
-    ({"net.ipv4.tcp_fin_timeout": "odd"}, None, {}),
+    ({"net.ipv4.tcp_keepalive_time": "odd", "net.ipv4.tcp_keepalive_intvl": 75}, None, {}),
 ]
 
 
@@ -273,3 +286,66 @@ def test_links_in_a_trees_proc_are_not_followed(tmp_path):
     (tmp_path / "secret").write_text("7")
     grow(tmp_path / "tree", PROC, {"/proc/sys/net/ipv4/evil": str(tmp_path / "secret")})
     assert "net.ipv4.evil" not in probe.take(Host(str(tmp_path / "tree")), ["netns"])["subjects"][0]["facts"]
+
+
+ODD = {
+    "/proc/net/netstat": "TcpExt: ListenDrops x\nTcpExt: many 5\n",
+    "/proc/net/sockstat": "TCP: inuse x tw 7 alloc\n",
+    "/proc/net/stat/nf_conntrack": "entries drop\nzz 1\n",
+    "/proc/meminfo": "MemTotal:\n",
+    "/proc/uptime": "inf",
+    "/proc/sys/kernel/osrelease": "\u00b2.6",
+    "/proc/sys/net/ipv4/tcp_fin_timeout": "9" * 5000,
+    "/proc/sys/net/ipv4/tcp_retries2": "\u0661",
+    "/proc/sys/net" + "/deep" * 40 + "/x": "1",
+}
+
+
+def test_one_odd_value_costs_only_itself(tmp_path):
+    document = probe.take(Host(str(grow(tmp_path, {**PROC, **ODD}))), probe.collectors())
+    facts = {(one["kind"], one["name"]): one["facts"] for one in document["subjects"]}
+    assert [error["what"] for error in document["errors"]] == ["nested too deeply"]
+    assert facts[("netns", "host")]["net.ipv4.tcp_keepalive_time"] == 7200
+    assert facts[("netns", "host")]["sockstat.TCP.tw"] == 7
+    assert facts[("netns", "host")]["net.ipv4.tcp_fin_timeout"] == "9" * 5000
+    assert ("host", "") in facts
+
+
+def test_an_interface_that_goes_away_costs_only_itself(namespace, monkeypatch):
+    scan = os.scandir
+
+    def vanishing(path):
+        if str(path).endswith("/conf/lo"):
+            raise FileNotFoundError(2, "No such file or directory")
+        return scan(path)
+
+    monkeypatch.setattr(netns.os, "scandir", vanishing)
+    facts = netns_facts(namespace.name)
+    assert facts["net.ipv4.tcp_keepalive_time"] == 7200
+    assert not any(".conf.lo." in key for key in facts)
+
+
+def test_interfaces_are_counted_without_lo():
+    with Namespace() as one, Namespace() as other:
+        link(one, other)
+        assert netns_facts(one.name)["interfaces"]["value"] == 1
+    with Namespace() as alone:
+        assert netns_facts(alone.name)["interfaces"]["value"] == 0
+
+
+def test_a_namespace_called_default_is_audited_and_a_pipe_among_the_names_is_told():
+    with Namespace("default") as space:
+        pipe = "/run/netns/atcp-pipe"
+        os.mkfifo(pipe)
+        try:
+            document = probe.take(Host(), ["netns"])
+        finally:
+            os.unlink(pipe)
+        assert space.name in [one["name"] for one in document["subjects"]]
+    assert "netns atcp-pipe" in [error["where"] for error in document["errors"]]
+
+
+def test_names_that_collide_are_told_apart():
+    spaces = {(0, n): namespaces.Namespace(name, "x", "p") for n, name in enumerate(["a", "a", "a #2", "a"])}
+    namespaces._tell_apart(spaces)
+    assert [space.name for space in spaces.values()] == ["a", "a #2", "a #2 #2", "a #3"]

@@ -1,11 +1,15 @@
 """TCP counters of the network namespace that the probe stands in: TcpExt, Tcp, sockstat, conntrack."""
 
+import re
+
 from .host import SELF, Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .values import Facts
 
+NUMBER = re.compile(r"-?[0-9]{1,20}")
+HEX = re.compile(r"[0-9a-f]{1,16}")
 TABLES = ("snmp", "netstat")
 PREFIXES = ("Tcp", "TcpExt")
 CONNTRACK_COUNTERS = ("drop", "early_drop", "insert_failed")
@@ -19,6 +23,9 @@ def read(host: Host) -> "Facts":
         facts.update(table(host.value(folder + name) or ""))
     facts.update(sockstat(host.value(folder + "sockstat") or ""))
     facts.update(conntrack(host.value(folder + "stat/nf_conntrack") or ""))
+    devices = host.value(folder + "dev")
+    if devices is not None:
+        facts["interfaces"] = {"value": interfaces(devices), "origin": "/proc/net/dev"}
     return facts
 
 
@@ -30,7 +37,8 @@ def table(text: str) -> "dict[str, int]":
         prefix = names.partition(":")[0]
         if prefix in PREFIXES and numbers.startswith(prefix + ":"):
             for name, number in zip(names.split()[1:], numbers.split()[1:]):
-                counters[prefix + "." + name] = int(number)
+                if NUMBER.fullmatch(number):
+                    counters[prefix + "." + name] = int(number)
     return counters
 
 
@@ -40,8 +48,15 @@ def sockstat(text: str) -> "dict[str, int]":
         name, _, rest = line.partition(":")
         if name == "TCP":
             fields = rest.split()
-            return {"sockstat.TCP." + key: int(value) for key, value in zip(fields[::2], fields[1::2])}
+            pairs = zip(fields[::2], fields[1::2])
+            return {"sockstat.TCP." + key: int(value) for key, value in pairs if NUMBER.fullmatch(value)}
     return {}
+
+
+def interfaces(text: str) -> int:
+    """How many interfaces there are beside lo; a namespace without any reaches nobody."""
+    names = [line.partition(":")[0].strip() for line in text.splitlines() if ":" in line]
+    return len([name for name in names if name != "lo"])
 
 
 def conntrack(text: str) -> "dict[str, int]":
@@ -51,6 +66,8 @@ def conntrack(text: str) -> "dict[str, int]":
         return {}
     names = lines[0].split()
     rows = [line.split() for line in lines[1:]]
+    if not all(len(row) == len(names) and all(HEX.fullmatch(field) for field in row) for row in rows):
+        return {}
     return {
         "conntrack." + name: sum(int(row[names.index(name)], 16) for row in rows)
         for name in CONNTRACK_COUNTERS

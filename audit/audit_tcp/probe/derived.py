@@ -6,6 +6,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .values import Facts
 
+INPUTS = (
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_ehash_entries",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.netfilter.nf_conntrack_buckets",
+    "net.netfilter.nf_conntrack_count",
+    "net.netfilter.nf_conntrack_max",
+)
+"""The sysctls that derived facts are made of."""
+
+LIMIT_OF_KERNEL = "tw_buckets_of_kernel"
+
 SLOT_BYTES = 128 << 10
 MOST_SLOTS = 512 << 10
 """One slot of the table of established connections for each 128 KiB of memory, at most 524,288 (tcp_init)."""
@@ -20,7 +35,7 @@ def of_netns(facts: "Facts", memory: "int | None") -> "Facts":
     found: "Facts" = {}
     for derive in (
         _detection,
-        _fin_wait,
+        _second_probe,
         _ephemeral,
         _node_ports,
         _conntrack_fill,
@@ -45,10 +60,11 @@ def _detection(facts: "Facts", _: "int | None") -> "Facts":
     return _fact("keepalive_detection_s", time + interval * probes, how.format(time, interval, probes))
 
 
-def _fin_wait(facts: "Facts", _: "int | None") -> "Facts":
-    """Seconds that an orphan really stays in FIN_WAIT_2: above 60 the kernel waits twice T - 60 (E1)."""
-    timeout = facts["net.ipv4.tcp_fin_timeout"]
-    return _fact("fin_wait2_s", 2 * (timeout - 60) if timeout > 60 else timeout, "tcp_fin_timeout = {}".format(timeout))
+def _second_probe(facts: "Facts", _: "int | None") -> "Facts":
+    """Seconds until the second keepalive probe of an idle connection: what counts where the first is lost."""
+    time, interval = facts["net.ipv4.tcp_keepalive_time"], facts["net.ipv4.tcp_keepalive_intvl"]
+    how = "tcp_keepalive_time + tcp_keepalive_intvl = {} + {}".format(time, interval)
+    return _fact("keepalive_second_probe_s", time + interval, how)
 
 
 def _ephemeral(facts: "Facts", _: "int | None") -> "Facts":
@@ -93,7 +109,7 @@ def _time_wait_default(facts: "Facts", memory: "int | None") -> "Facts":
     tcp_ehash_entries tells its size (negative where it is shared); before Linux 6.1 memory does, here taken at half
     so that a rounding never accuses.
     """
-    name = "tw_buckets_of_kernel"
+    name = LIMIT_OF_KERNEL
     if "net.ipv4.tcp_ehash_entries" in facts:
         slots = abs(facts["net.ipv4.tcp_ehash_entries"])
         return _fact(name, slots // 2, "tcp_ehash_entries / 2 = {} / 2".format(slots))

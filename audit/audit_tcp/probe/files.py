@@ -1,14 +1,30 @@
 """`setting` subjects: each sysctl that any file sets, with its value now, after a boot and after `sysctl --system`."""
 
+import os
+import re
+
 from .host import Host, Unreadable
 from .namespaces import HOST, find
 from .order import CONF, FOLDERS, GLOB, SUFFIX, procps_lines, procps_writes, systemd_lines, systemd_writes
-from .settings import MOST_KEYS, Kernel, Settings
+from .settings import MOST_KEYS, MOST_PATTERNS, Kernel, Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .order import Line
     from .values import Subjects
+
+BOOTED = "/run/systemd/system"
+APPLIER = "/lib/systemd/systemd-sysctl"
+
+PENDING = (("boot", "host after a boot"), ("system", "host after sysctl --system"))
+"""What a program would change in the host's namespace is judged like a namespace, under these names."""
+
+LEFTOVER = re.compile(r"~$|\.(bak|old|orig|swp|disabled|rpmnew|rpmorig|rpmsave|(dpkg|ucf)-[a-z]+)$")
+"""Names of files that editors and package managers leave, and that nobody expects to be read."""
+
+LARGEST_FILE = 256 << 10
+MOST_LINES = 100000
+"""Bytes of one file and lines of all; the files of a distribution have some hundred lines."""
 
 MOST_BAD_LINES = 20
 """Lines of one file that are told one by one."""
@@ -19,7 +35,8 @@ def collect(host: Host) -> "Subjects":
     chosen, ignored = choose(host)
     facts = {
         "sysctl.files": {"value": chosen, "origin": "the order of systemd-sysctl"},
-        "sysctl.ignored_files": {"value": ignored, "origin": ", ".join(ignored) or FOLDERS[0]},
+        "boots_with_systemd": {"value": _boots_with_systemd(host), "origin": BOOTED if host.live else APPLIER},
+        "sysctl.ignored_files": {"value": ignored, "origin": ignored[0] if ignored else FOLDERS[0]},
     }
     yield "host", "", facts
     boot, system = _read(host, chosen)
@@ -33,8 +50,20 @@ def collect(host: Host) -> "Subjects":
         settings.write("system", procps_writes(system, kernel.expand))
         if settings.too_many:
             host.unread("sysctl files", "more than {} keys are set; the rest is not judged".format(MOST_KEYS))
+        if kernel.patterns > MOST_PATTERNS:
+            host.unread("sysctl files", "more than {} patterns; the rest is not judged".format(MOST_PATTERNS))
         for key, found in settings.facts():
             yield "setting", key, found
+        for program, name in PENDING:
+            found = settings.pending(program)
+            if found:
+                found["interfaces"] = {"value": 1, "origin": "assumed of a host that boots"}
+                yield "netns", name, found
+
+
+def _boots_with_systemd(host: Host) -> bool:
+    """Whether systemd-sysctl applies the files at a boot: systemd runs here (sd_booted), or the tree has it."""
+    return host.exists(BOOTED) if host.live else host.exists(APPLIER)
 
 
 def choose(host: Host) -> "tuple[list[str], list[str]]":
@@ -49,14 +78,14 @@ def choose(host: Host) -> "tuple[list[str], list[str]]":
             path = folder + "/" + name
             if name.endswith(SUFFIX):
                 first.setdefault(name, path)
-            elif _sets_something(host, path):
+            elif not LEFTOVER.search(name) and _sets_something(host, path):
                 ignored.append(path)
-    return [first[name] for name in sorted(first, key=lambda name: name.encode())], ignored
+    return [first[name] for name in sorted(first, key=os.fsencode)], ignored
 
 
 def _sets_something(host: Host, path: str) -> bool:
     try:
-        lines, bad = systemd_lines(path, host.text(path))
+        lines, bad = systemd_lines(path, host.text(path, LARGEST_FILE))
     except (OSError, Unreadable):
         return False
     return bool(lines) and not bad
@@ -69,6 +98,9 @@ def _read(host: Host, chosen: "list[str]") -> "tuple[list[Line], list[Line]]":
     for path in [*chosen, CONF]:
         text = _text(host, path)
         if text is None:
+            continue
+        if len(system) + text.count("\n") > MOST_LINES:
+            host.unread(path, "more than {} lines in all; it is not judged".format(MOST_LINES))
             continue
         file = host.target(path)
         seen, bad = systemd_lines(file, text)
@@ -85,7 +117,7 @@ def _text(host: Host, path: str) -> "str | None":
     if host.is_masked(path):
         return None
     try:
-        return host.text(path)
+        return host.text(path, LARGEST_FILE)
     except FileNotFoundError:
         if path != CONF:
             host.unread(path, "a link to a file that does not exist")

@@ -157,10 +157,9 @@ class Host:
             return False
 
     def is_masked(self, path: str) -> bool:
-        """Whether the path is a link to /dev/null, which is how a file of the same name elsewhere is masked."""
+        """Whether the path leads to /dev/null, which is how a file of the same name elsewhere is masked."""
         try:
-            parent, name = os.path.split(path)
-            return os.readlink(os.path.join(self.real(parent), name)) == "/dev/null"
+            return self.target(path) == "/dev/null"
         except (OSError, Unreadable):
             return False
 
@@ -202,7 +201,7 @@ class Host:
             return
         own = os.open(SELF + "/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            there = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 _setns(there)
             finally:

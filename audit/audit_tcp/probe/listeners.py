@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from .values import Facts, Subjects
 
+LOOPBACK = ("127.", "::1", "::ffff:127.")
+
 ORIGIN = "sock_diag (ss -ltn)"
 
 
@@ -25,7 +27,7 @@ def collect(host: Host) -> "Subjects":
                 found = sock_diag.listening(socket.AF_INET) + sock_diag.listening(socket.AF_INET6)
                 limits = _limits(host) if found else {}
         except (OSError, Unreadable) as error:
-            host.unread("listeners of netns " + space.name, reason(error))
+            host.unread("netns " + space.name, reason(error))
             continue
         for place, sockets in _by_place(found).items():
             yield "listener", "{} {}".format(space.name, place), _facts(sockets, limits)
@@ -56,20 +58,23 @@ def _limits(host: Host) -> "dict[str, Any]":
 
 
 def _facts(sockets: "list[sock_diag.Socket]", limits: "dict[str, Any]") -> "Facts":
-    port = sockets[0].port
-    facts = {
-        "address": sockets[0].address,
+    port, address = sockets[0].port, sockets[0].address
+    fullest = max(sockets, key=lambda one: one.queue - one.backlog)
+    facts: "Facts" = {
+        "address": address,
         "port": port,
+        "loopback": address.startswith(LOOPBACK),
         "sockets": len(sockets),
-        "backlog": min(one.backlog for one in sockets),
-        "accept_queue": max(one.queue for one in sockets),
-        "uid": sockets[0].uid,
+        "accept_queue": fullest.queue,
+        "backlog": fullest.backlog,
+        "smallest_backlog": min(one.backlog for one in sockets),
     }
     if "somaxconn" in limits:
         facts["somaxconn"] = limits["somaxconn"]
+    facts = {name: {"value": value, "origin": ORIGIN} for name, value in facts.items()}
     if "range" in limits and "reserved" in limits:
         low, high = limits["range"]
-        ephemeral = low <= port <= high
         reserved = any(first <= port <= last for first, last in limits["reserved"])
-        facts.update({"in_ephemeral_range": ephemeral, "reserved": reserved, "unreserved": ephemeral and not reserved})
-    return {name: {"value": value, "origin": ORIGIN} for name, value in facts.items()}
+        how = "port {}, ip_local_port_range {} {}{}".format(port, low, high, ", reserved" if reserved else "")
+        facts["ephemeral_and_unreserved"] = {"value": low <= port <= high and not reserved, "origin": how}
+    return facts

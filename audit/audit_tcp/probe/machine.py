@@ -18,11 +18,11 @@ def collect(host: Host) -> "Subjects":
     """One subject, named as the host."""
     facts: "Facts" = {}
     release = host.kernel()
-    version = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", release)
+    version = values.version(release)
     if version:
         origin = values.path_of("kernel.osrelease")
         facts["kernel.release"] = {"value": release, "origin": origin}
-        facts["kernel.version"] = {"value": [int(part or 0) for part in version.groups()], "origin": origin}
+        facts["kernel.version"] = {"value": version, "origin": origin}
     memory = values.memory_bytes(host)
     if memory is not None:
         facts["memory_bytes"] = {"value": memory, "origin": "/proc/meminfo"}
@@ -30,9 +30,9 @@ def collect(host: Host) -> "Subjects":
         text = host.value(values.path_of(key))
         if text is not None:
             facts[key] = values.parsed(key, text)
-    uptime = host.value("/proc/uptime")
+    uptime = re.match(r"[0-9]{1,12}", host.value("/proc/uptime") or "")
     if uptime:
-        facts["uptime_s"] = {"value": int(float(uptime.split()[0])), "origin": "/proc/uptime"}
+        facts["uptime_s"] = {"value": int(uptime.group()), "origin": "/proc/uptime"}
     facts.update(_open_files(facts))
     if host.live:
         facts["audited_as_root"] = {"value": os.geteuid() == 0, "origin": "the user of the probe"}

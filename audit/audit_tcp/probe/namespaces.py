@@ -18,12 +18,14 @@ HOST = "host"
 NAMED = ("/run/netns", "/run/docker/netns")
 """Where namespaces are bound to names: iproute2, Docker."""
 
-_GENERATED = re.compile(NAMED[1] + "/|" + NAMED[0] + "/cni-")
+_GENERATED = re.compile(NAMED[1] + "/|" + NAMED[0] + "/(cni-|[0-9a-f-]{32,}$)")
 """Names under which runtimes bind namespaces, and which no user knows."""
 
 _CONTAINER = re.compile(r"([0-9a-f]{64})")
-_MACHINE = re.compile(r"/(?:systemd-nspawn@|machine-|lxc\.payload\.)([^/]+?)(?:\.service|\.scope)?(?:/|$)")
-_UNIT = re.compile(r"/([^/]+\.service)(?=/|$)")
+_MACHINE = re.compile(r"/(?:systemd-nspawn@|machine-|lxc\.payload\.)([^/\n]+?)(?:\.service|\.scope)?(?:/|$)", re.M)
+_UNIT = re.compile(r"/([^/\n]+\.service)(?=/|$)", re.M)
+_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+"""How systemd writes other characters in the name of a unit."""
 
 _STATES = (
     "/var/lib/docker/containers/{}/config.v2.json",
@@ -43,10 +45,11 @@ PODMAN = "/var/lib/containers/storage/overlay-containers/containers.json"
 class Namespace:
     """One network namespace: `path` leads into it, None meaning where the probe already is."""
 
-    def __init__(self, name: str, scope: str, path: "str | None") -> None:
+    def __init__(self, name: str, scope: str, path: "str | None", origin: str = "") -> None:
         self.name = name
         self.scope = scope
         self.path = path
+        self.origin = origin or path
         self.renamed = False
 
 
@@ -59,14 +62,14 @@ def find(host: Host) -> "list[Namespace]":
 
 def _find(host: Host) -> "list[Namespace]":
     if not host.live:
-        return [Namespace(HOST, HOST, None)] if host.exists("/proc/sys/net") else []
-    path = "/proc/1/ns/net"
+        return [Namespace(HOST, HOST, None, "the tree")] if host.exists("/proc/sys/net") else []
+    path, origin = "/proc/1/ns/net", "the namespace of process 1"
     try:
         first = _inode(path)
-    except OSError:  # without root; then the namespace that the probe was started in is taken for the host's
-        path = "/proc/self/ns/net"
+    except OSError:  # without root
+        path, origin = "/proc/self/ns/net", "the namespace that the audit was started in"
         first = _inode(path)
-    spaces = {first: Namespace(HOST, HOST, None if _inode(SELF + "/ns/net") == first else path)}
+    spaces = {first: Namespace(HOST, HOST, None if _inode(SELF + "/ns/net") == first else path, origin)}
     _named(host, spaces)
     _of_processes(host, spaces)
     _tell_apart(spaces)
@@ -88,18 +91,18 @@ def _named(host: Host, spaces: "Spaces") -> None:
                 host.unread("netns " + name, reason(error))
                 continue
             scope = "named" if folder == NAMED[0] else "container"
-            if inode not in spaces and name != "default":
+            if inode not in spaces and path != NAMED[1] + "/default":
                 spaces[inode] = Namespace(name, scope, path)
 
 
 def _of_processes(host: Host, spaces: "Spaces") -> None:
-    refused = 0
+    refused: "list[str]" = []
     for pid in sorted(filter(str.isdigit, host.entries("/proc")), key=int):
         path = "/proc/" + pid + "/ns/net"
         try:
             inode = _inode(path)
         except PermissionError:
-            refused += 1
+            refused.append(pid)
             continue
         except OSError:
             continue  # the process ended meanwhile
@@ -109,8 +112,10 @@ def _of_processes(host: Host, spaces: "Spaces") -> None:
         elif _GENERATED.match(known.path or "") and not known.renamed:
             known.name, known.scope = _name_of(host, pid)
             known.renamed = True
-    if refused:
-        host.unread("network namespaces", "{} process(es) whose namespace this user may not look at".format(refused))
+    if os.geteuid() != 0:
+        host.unread("network namespaces", "not run as root: those of other users' processes are not seen")
+    elif refused:
+        host.unread("network namespaces", "those of process {} may not be looked at".format(", ".join(refused[:20])))
 
 
 def _name_of(host: Host, pid: str) -> "tuple[str, str]":
@@ -120,7 +125,7 @@ def _name_of(host: Host, pid: str) -> "tuple[str, str]":
         return _container(host, container.group(1))
     machine = _MACHINE.search(groups)
     if machine:
-        return machine.group(1), "container"
+        return _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), machine.group(1)), "container"
     units = [unit for unit in _UNIT.findall(groups) if not unit.startswith("user@")]
     if units:
         return units[-1], "unit"
@@ -142,9 +147,10 @@ def _container(host: Host, identity: str) -> "tuple[str, str]":
 
 
 def _tell_apart(spaces: "Spaces") -> None:
-    seen: "dict[str, list[Namespace]]" = {}
+    taken: "set[str]" = set()
     for space in spaces.values():
-        seen.setdefault(space.name, []).append(space)
-    for name, twins in seen.items():
-        for number, space in enumerate(twins[1:], 2):
+        name, number = space.name, 1
+        while space.name in taken:
+            number += 1
             space.name = "{} #{}".format(name, number)
+        taken.add(space.name)

@@ -1,6 +1,7 @@
 """Sysctl keys and values: from file names to keys and back, from what the kernel prints to numbers."""
 
 import os
+import re
 
 from .host import Host
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 LARGEST = 1 << 16
 """Bytes of one sysctl; the widest, a bitmap of ports, prints less."""
 
-SECRET = ("tcp_fastopen_key", "stable_secret")
+SECRET = ("tcp_fastopen_key", "stable_secret", "netdev_rss_key")
 """Last parts of keys that are key material: neither their values nor the lines that set them leave the host."""
 
 TEXT_KEYS = ("net.ipv4.ip_local_reserved_ports",)
@@ -43,14 +44,27 @@ def parsed(key: str, text: str) -> "Value":
     return [int(field) for field in fields] if fields else text
 
 
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
+
+
 def _is_number(text: str) -> bool:
-    digits = text[1:] if text[:1] == "-" else text
-    return digits.isdigit() and digits.isascii() if hasattr(str, "isascii") else digits.isdigit()
+    return _NUMBER.fullmatch(text) is not None
+
+
+def version(release: str) -> "list[int] | None":
+    """[6, 1, 0] of a kernel's release such as 6.1.0-44-amd64."""
+    found = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?", release)
+    return [int(part or 0) for part in found.groups()] if found else None
 
 
 def path_of(key: str) -> str:
     """The file of a key written with dots, where a dot inside a name (eth0.100) stands as a slash."""
-    return "/proc/sys/" + key.translate({ord("."): "/", ord("/"): "."})
+    return "/proc/sys/" + below_proc(key)
+
+
+def below_proc(key: str) -> str:
+    """The path of a key below /proc/sys."""
+    return key.translate({ord("."): "/", ord("/"): "."})
 
 
 def key_of(path: str) -> str:
@@ -60,16 +74,19 @@ def key_of(path: str) -> str:
 
 def memory_bytes(host: Host) -> "int | None":
     """MemTotal in bytes, or None."""
-    for line in (host.value("/proc/meminfo") or "").splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 1024
-    return None
+    found = re.search(r"^MemTotal:\s+([0-9]{1,15}) kB$", host.value("/proc/meminfo") or "", re.M)
+    return int(found.group(1)) * 1024 if found else None
+
+
+_PORTS = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?")
 
 
 def ports(text: str) -> "list[tuple[int, int]]":
-    """The ranges of a port list such as 8080,9000-9010. Raises ValueError on anything else."""
+    """The ranges of a port list as the kernel prints it: 8080,9000-9010. Raises ValueError on anything else."""
     ranges: "list[tuple[int, int]]" = []
-    for part in filter(None, text.replace(" ", "").split(",")):
+    for part in text.split(",") if text else []:
+        if not _PORTS.fullmatch(part):
+            raise ValueError(part)
         low, _, high = part.partition("-")
         ranges.append((int(low), int(high or low)))
     return ranges
