@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from audit_tcp.judge import judge, wanted_of
-from audit_tcp.model import Condition, Fix, Profile, Rule
+from audit_tcp.model import Condition, Fact, Fix, Profile, Rule, Subject
 from builders import snapshot, subject
 
 RULE = Rule("r", "t", "netns", "a", "==", "high", "why", ("c",), ("E1",), Fix("do", True), value=1)
@@ -74,6 +74,46 @@ def test_a_value_of_another_type_is_an_error_that_shows_it(value):
     assert found.verdict == "error"
     assert found.actual == (tuple(value) if isinstance(value, list) else value)
     assert found.origin == "origin of a"
+
+
+KINDS = [1, 1.5, "1", True, [1]]
+
+
+@pytest.mark.parametrize("op", ["==", "!="])
+@pytest.mark.parametrize("value", KINDS)
+@pytest.mark.parametrize("actual", KINDS)
+def test_a_number_a_text_a_truth_and_a_list_are_never_equal_nor_unequal(op, value, actual):
+    rule = replace(RULE, op=op, value=tuple(value) if isinstance(value, list) else value)
+    same = type(value) is type(actual) or {type(value), type(actual)} == {int, float}
+    expected = ("pass" if (value == actual) is (op == "==") else "fail") if same else "error"
+    assert verdict(rule, {"a": actual}) == expected
+    assert (verdict(replace(rule, value=None, than="b"), {"a": actual, "b": value})) == expected
+    when = replace(RULE, fact="c", when=(Condition("a", op, rule.value),))
+    assert verdict(when, {"a": actual, "c": 1}) == {"pass": "pass", "fail": None, "error": "error"}[expected]
+
+
+@pytest.mark.parametrize("other", ["many", [1, 2], 10**400])
+def test_a_margin_on_what_is_no_number_is_an_error(other):
+    rule = replace(RULE, op=">=", value=None, than="b", plus=0.5)
+    assert verdict(rule, {"a": 1, "b": other}) == "error"
+
+
+OTHERS = [
+    ("b", Fact(30, "/etc/sysctl.d/50-x.conf:3"), "< 30 (b, /etc/sysctl.d/50-x.conf:3)"),
+    ("b", Fact(30, "a\nb"), "< 30 (b, a\\x0ab)"),
+    ("net.x", Fact(30, "/proc/sys/net/x"), "< 30 (net.x)"),
+    ("TcpExt.X", Fact(30, "/proc/net/netstat"), "< 30 (TcpExt.X)"),
+]
+
+
+@pytest.mark.parametrize(("name", "fact", "wanted"), OTHERS)
+def test_wanted_names_the_place_of_the_other_fact_where_its_name_does_not_tell(name, fact, wanted):
+    rule = replace(RULE, op="<", value=None, than=name)
+    on = Subject("netns", "n", {"a": Fact(1, "o"), name: fact})
+    assert findings(rule, on)[0].wanted == wanted
+    host = Subject("host", "", {name: fact})
+    with_prefix = findings(replace(rule, than=f"host:{name}"), subject("netns", "n", {"a": 1}), host)[0].wanted
+    assert with_prefix == wanted.replace("(", "(host:")
 
 
 def test_a_finding_names_actual_wanted_and_origin():

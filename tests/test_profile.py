@@ -30,7 +30,24 @@ REFUSED = [
     ("extends = 7", "extends: a text or a list is needed, not 7"),
     ("extends = [7]", "extends: names of profiles or files are needed, not 7"),
     ('sumary = "x"', "sumary: no such key; there are summary, extends"),
-    ('[override.somaxconn-small]\nvalue = 8', "override.somaxconn-small: no rule 'somaxconn-small'"),
+    ('[override.somaxconn-small]\nvalue = 8', "override.somaxconn-small: not in this profile: add it to `rules`"),
+    ('[override.somaxconn-smal]\nvalue = 8', "override.somaxconn-smal: no rule 'somaxconn-smal'; did you mean 'somaxconn-small'?"),
+    ('extends = "web"\n[override.somaxconn-small]\nplus = 8', "override.somaxconn-small: plus: a margin belongs to `than`"),
+    ('extends = "web"\n[override.listener-below-somaxconn]\nplus = nan', "plus: a number, a text, true, false or a list of those is needed, not nan"),
+    ('extends = "web"\n[override.somaxconn-small]\nvalue = inf', "override.somaxconn-small: value: a number, a text"),
+    (rule(plus="5"), "rule 1 (mine): plus: a margin belongs to `than`"),
+    (rule(value="nan"), "rule 1 (mine): value: a number, a text, true, false or a list of those is needed, not nan"),
+    (rule(op='"=="', value="2026-12-31"), "value: a number, a text, true, false or a list of those is needed, not 2026-12-31"),
+    (rule(op='"=="', value="{ a = 1 }"), "value: a number, a text, true, false or a list of those is needed, not {'a': 1}"),
+    (rule(op='"in"', value="[[1]]"), "value: a number, a text, true, false or a list of those is needed, not [[1]]"),
+    (rule(fix='{ text = "f", safe = true, set = { x = [{}] } }'), "rule 1 (mine): fix.set.x: a number"),
+    (rule(when='[["x", "==", 2026-12-31]]'), "when: a number, a text, true, false or a list of those is needed"),
+    (rule(when='[["x", ["=="], 1]]'), "when: ['=='] is none of"),
+    (rule(op='"between"', value="[60, 15]"), "op: between goes from low to high, not from 60 to 15"),
+    (rule(when='[["x", "between", [2, 1]]]'), "when: between goes from low to high, not from 2 to 1"),
+    (rule(op='"between"', value="[false, true]"), "op: between compares with a list of two numbers"),
+    (rule(of='"netnss"'), "rule 1 (mine): of: 'netnss' is none of host, netns, setting"),
+    (rule(value="9" * 5000), "limit (4300 digits)"),
     ('extends = "web"\n[override.somaxconn-small]\nvalue = "many"', "override.somaxconn-small: value: >= compares with a number, not with 'many'"),
     ('extends = "web"\n[override.somaxconn-small]\nseverity = "bad"', "severity: 'bad' is none of info, low, medium, high"),
     ('extends = "web"\n[override.somaxconn-small]\nop = "<"', "override.somaxconn-small: op: no such key"),
@@ -79,6 +96,28 @@ def test_a_circle_is_told_with_its_links(tmp_path):
 
 def test_two_ways_to_one_base_are_no_circle(tmp_path):
     assert len(load(tmp_path, 'extends = ["web", "aws"]').rules) > len(profile.load("web").rules)
+
+
+def chain(tmp_path, length, each):
+    """The path of a profile that extends, `each` times, one that extends one..., `length` deep."""
+    (tmp_path / "p0.toml").write_text('rules = ["keepalive-probes-zero"]')
+    for number in range(1, length + 1):
+        (tmp_path / f"p{number}.toml").write_text(f"extends = {[f'./p{number - 1}.toml'] * each}")
+    return str(tmp_path / f"p{length}.toml")
+
+
+def test_each_file_of_a_deep_doubled_extends_is_read_once(tmp_path):
+    assert [rule.id for rule in profile.load(chain(tmp_path, 40, 2)).rules] == ["keepalive-probes-zero"]
+
+
+def test_an_endless_extends_is_refused(tmp_path):
+    with pytest.raises(ProfileError, match=r"`extends` goes deeper than 100 profiles"):
+        profile.load(chain(tmp_path, 2000, 1))
+
+
+def test_a_profile_knows_its_file(tmp_path):
+    assert load(tmp_path, "").path == str(tmp_path / "mine.toml")
+    assert profile.load("web").path == ""
 
 
 def test_a_missing_file_is_told(tmp_path):

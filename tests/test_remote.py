@@ -1,8 +1,11 @@
 """Hosts that misbehave: each is one clear line, in bounded time. A local program stands for ssh here, because a real
-sshd does not lie; `test_hosts.py` audits real ones."""
+sshd does not lie; `hosts/test_remote_hosts.py` audits real ones."""
 
 import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -49,6 +52,10 @@ MISBEHAVING = [
     (READ + "print('\\n' + mark + ' 0 python3 there is 3.5.3, 3.6 is needed')", "web1: python3 there is 3.5.3, 3.6 is needed"),
     (READ + "print('\\n' + mark + ' 9\\n{\"schema\"')", "web1:1:10: not JSON: Expecting ':' delimiter: the host's answer is damaged"),
     (READ + "print('\\n' + mark + ' 2\\n[]')", "web1: not a snapshot: a JSON object is needed: the host's answer is damaged"),
+    (READ + "print('\\n' + mark + ' ' + '9' * 5000 + '\\n{}')", "web1: it announces '9999999"),
+    (READ + "print('\\n' + mark + ' 9999999999\\n{}')", "web1: it sent more than 64 MiB"),
+    (READ + "print('\\n' + mark)", "web1: the probe ended with exit code 0: it answered b'\\n"),
+    (READ + "print('\\n' + mark + ' ', end='')", "web1: it announces 'nothing' instead of a length"),
     ("import sys; sys.stderr.write('\\x1b[31mred\\x07'); sys.exit(255)", "web1: \\x1b[31mred\\x07"),
 ]  # fmt: skip
 
@@ -59,6 +66,29 @@ def test_a_host_that_fails_is_one_clear_line(code, message):
         take(code)
     assert str(failure.value).startswith(message)
     assert str(failure.value).isprintable()
+
+
+HOLD = "import subprocess, sys; subprocess.Popen(['sleep', '10'], stdin=-3, stdout={out}, stderr={err}); "
+"""What a ControlPersist master does: it outlives ssh and keeps its pipes."""
+
+
+@pytest.mark.parametrize(("out", "err"), [("-3", "2"), ("1", "2")])
+def test_an_answer_is_complete_though_another_process_keeps_the_pipes(out, err):
+    begun = time.monotonic()
+    assert take(HOLD.format(out=out, err=err) + LOCAL).host == "web1"
+    assert time.monotonic() - begun < 8
+
+
+def test_a_refusal_is_told_though_another_process_keeps_the_pipes():
+    begun = time.monotonic()
+    with pytest.raises(TargetError, match=r"web1: no python3 there \(not found\)"):
+        take(HOLD.format(out="1", err="2") + "print('not found', file=sys.stderr); sys.exit(127)")
+    assert time.monotonic() - begun < 8
+
+
+def test_an_ssh_that_stays_after_a_complete_answer_is_ended():
+    code = LOCAL.replace("sys.exit(", "code = (") + "import signal; signal.signal(15, signal.SIG_IGN); signal.pause()"
+    assert take(code).host == "web1"
 
 
 def test_a_host_that_hangs_ends_with_the_time():
@@ -97,3 +127,44 @@ def test_the_order_of_the_targets_is_kept_and_each_is_counted():
     assert [name for name, _ in found] == names
     assert all(isinstance(result, TargetError) for _, result in found)
     assert len(done) == 3
+
+
+def test_a_host_that_breaks_the_program_never_stops_the_others(monkeypatch):
+    def broken(data, where):
+        raise ZeroDivisionError("a\nb")
+
+    monkeypatch.setattr(remote, "program", lambda mark: broken(b"", ""))
+    found = [str(result) for _, result in remote.each(["a", "b"], False, 20, lambda: None)]
+    assert found == [f"{name}: internal error, please report it: ZeroDivisionError: a\\x0ab" for name in ("a", "b")]
+
+
+SLOW_SSH = """#!{python}
+import os, signal, time
+open({folder!r} + "/" + str(os.getpid()), "w").close()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_interrupted_run_ends_at_once_and_leaves_no_ssh(tmp_path, number, code):
+    begun, programs = tmp_path / "begun", tmp_path / "bin"
+    begun.mkdir()
+    programs.mkdir()
+    (programs / "ssh").write_text(SLOW_SSH.format(python=sys.executable, folder=str(begun)))
+    (programs / "ssh").chmod(0o755)
+    output = tmp_path / "report"
+    command = [sys.executable, "-m", "audit_tcp", "host", *(f"h{n}" for n in range(40)), "--output", str(output)]
+    path = f"{programs}:{os.environ['PATH']}"
+    with subprocess.Popen(command, env={**os.environ, "PATH": path}, stderr=subprocess.PIPE, text=True) as run:
+        while len(os.listdir(begun)) < remote.PARALLEL:
+            assert run.poll() is None
+            time.sleep(0.02)
+        at = time.monotonic()
+        run.send_signal(number)
+        complaint = run.stderr.read()
+        assert run.wait(10) == code
+    assert time.monotonic() - at < 3
+    assert "Traceback" not in complaint
+    assert len(os.listdir(begun)) == remote.PARALLEL
+    assert [pid for pid in os.listdir(begun) if os.path.exists(f"/proc/{pid}")] == []
+    assert sorted(os.listdir(tmp_path)) == ["begun", "bin"]

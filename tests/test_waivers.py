@@ -52,6 +52,15 @@ def test_a_longer_waiver_beats_an_expired_one(tmp_path):
     assert [f.verdict for f in found if f.rule.id == "keepalive-probes-zero"] == ["waived"]
 
 
+def test_the_waivers_that_cover_something_are_noted_though_expired(tmp_path):
+    entries = [{**ENTRY, "expires": "2020-01-01"}, {**ENTRY, "subject": '"netns red*"'}]
+    listed = waivers.load(write(tmp_path, *entries))
+    bad = subject("netns", "blue", {"net.ipv4.tcp_keepalive_probes": 0})
+    used = set()
+    waivers.apply(judge.judge(snapshot(bad), profile.load("baseline")), listed, TODAY, used)
+    assert used == {listed[0]}
+
+
 REFUSED = [
     ({**ENTRY, "rule": '"keepalive-probe-zero"'}, "waiver 1: rule: no rule 'keepalive-probe-zero'; did you mean"),
     ({**ENTRY, "expires": '"soon"'}, "waiver 1: expires: a day such as 2026-12-31 is needed, not 'soon'"),

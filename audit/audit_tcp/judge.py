@@ -7,11 +7,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from audit_tcp.model import Condition, Fact, Finding, Profile, Report, Rule, Snapshot, Subject, Value
-from audit_tcp.wording import shown
+from audit_tcp.snapshot import origin_of
+from audit_tcp.wording import printable, shown
 
 NUMBER = "number"
 ANY = "any"
 LIST = "list"
+
+
+def _equal(actual: Any, wanted: Any) -> bool:
+    """Raises TypeError where the two can never be equal, because one is a number and the other a text, say."""
+    if _kind(actual) is not _kind(wanted):
+        raise TypeError
+    return bool(actual == wanted)
+
+
+def _kind(value: Any) -> type:
+    return int if type(value) is float else type(value)
 
 
 def _between(actual: Any, wanted: Any) -> bool:
@@ -19,8 +31,8 @@ def _between(actual: Any, wanted: Any) -> bool:
 
 
 OPERATORS: Mapping[str, tuple[Callable[[Any, Any], bool], str, str]] = {
-    "==": (lambda actual, wanted: actual == wanted, ANY, ""),
-    "!=": (lambda actual, wanted: actual != wanted, ANY, "other than "),
+    "==": (_equal, ANY, ""),
+    "!=": (lambda actual, wanted: not _equal(actual, wanted), ANY, "other than "),
     "<": (lambda actual, wanted: actual < wanted, NUMBER, "< "),
     "<=": (lambda actual, wanted: actual <= wanted, NUMBER, "<= "),
     ">": (lambda actual, wanted: actual > wanted, NUMBER, "> "),
@@ -56,6 +68,7 @@ class _Host:
         self._subjects = [*of_kind.get("host", ()), *own]
 
     def fact(self, name: str) -> Fact | None:
+        """The fact of that name, without `host:`, or None."""
         return next((subject.facts[name] for subject in self._subjects if name in subject.facts), None)
 
 
@@ -78,7 +91,7 @@ def _finding(rule: Rule, subject: Subject, host: _Host) -> Finding | None:
         passes = OPERATORS[rule.op][0](actual.value, limit)
     except _UnknownError as missing:
         return Finding(rule, subject, "absent", None, "", "", f"{missing} is not there")
-    except TypeError:
+    except (TypeError, OverflowError):
         value, origin = (actual.value, actual.origin) if actual else (None, "")
         return Finding(
             rule,
@@ -101,10 +114,11 @@ def _limit(rule: Rule, subject: Subject, host: _Host) -> tuple[Any, str]:
     """The value to compare with, and how it is written."""
     if rule.than is None:
         return rule.value, wanted_of(rule)
-    other = _lookup(rule.than, subject, host).value
-    limit: Any = other + rule.plus if rule.plus and not isinstance(other, tuple | str) else other
+    other, origin = _lookup(rule.than, subject, host)
+    limit: Any = other + rule.plus if rule.plus else other  # type: ignore[operator]  # a TypeError is told
     margin = f" + {rule.plus:g}" if rule.plus else ""
-    return limit, f"{OPERATORS[rule.op][2]}{shown(limit)} ({rule.than}{margin})"
+    told = "" if origin == origin_of(rule.than.removeprefix(HOST_PREFIX)) else f", {printable(origin)}"
+    return limit, f"{OPERATORS[rule.op][2]}{shown(limit)} ({rule.than}{margin}{told})"
 
 
 def wanted_of(rule: Rule) -> str:

@@ -15,6 +15,9 @@ SCHEMA = 1
 Value = int | float | str | bool | tuple["int | float | str | bool", ...]
 """What a fact may be. A tuple is a sysctl with several fields, a version, or a list of places."""
 
+KINDS = ("host", "netns", "setting", "listener", "server", "upstream", "holder", "destination", "link")
+"""What a rule may speak of: the kinds of subjects."""
+
 SEVERITIES = ("info", "low", "medium", "high")
 """From least to worst: the order of `--fail-on`."""
 
@@ -107,11 +110,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What one kind of host should look like: the rules it takes, with their values and severities resolved."""
+    """What one kind of host should look like: the rules it takes, with their values and severities resolved.
+
+    `path` is the user's own file, as it was given; a shipped profile has none.
+    """
 
     name: str
     summary: str
     rules: tuple[Rule, ...]
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,20 @@ hosts at once cannot ask for passwords.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
 import os
+import re
 import secrets
 import selectors
 import subprocess
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import IO, cast
 
 from audit_tcp import probe, snapshot
 from audit_tcp.errors import SnapshotError, TargetError, UsageError
@@ -29,6 +34,15 @@ PYTHON = ("python3", "-BIS", "-")
 
 PARALLEL = 16
 """Hosts that are audited at once: each is one ssh, which is nearly all of the work on this side."""
+
+POLL_S = 0.1
+"""How often a conversation looks whether ssh has ended or nobody waits for the answer any more."""
+
+GRACE_S = 0.5
+"""What ssh gets to end by itself, after the answer is complete, and again after it was asked to."""
+
+LENGTH = re.compile(rb"[0-9]{1,10}")
+"""Bytes that a host announces: a number of thousands of digits is an attack."""
 
 BOOT = """
 import sys
@@ -65,22 +79,108 @@ def program(mark: str) -> str:
     return BOOT % {"mark": mark, "sources": sources, "names": names}
 
 
-def take(target: str, become: bool = False, timeout_s: float = 60, ssh: Sequence[str] = ("ssh",)) -> Snapshot:
-    """The snapshot of an ssh destination, named as the destination is. Raises TargetError in one line."""
+@dataclass(frozen=True)
+class _Call:
+    """One conversation with a host: with whom, until when, and whether somebody still wants to know."""
+
+    target: str
+    timeout_s: float
+    deadline: float
+    stop: threading.Event
+
+    def patience_s(self) -> float:
+        """How long to wait before asking again. Raises TargetError where time is up or the run is over."""
+        if self.stop.is_set():
+            raise TargetError(f"{self.target}: interrupted")
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TargetError(f"{self.target}: no answer within {self.timeout_s:g} s (--timeout)")
+        return min(left, POLL_S)
+
+
+class _Answer:
+    """What a host sends, as far as it has come: whatever its shell says, a line `MARK LENGTH`, the document."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = f"\n{mark} ".encode()
+        self._data = bytearray()
+        self._sought = 0
+        self._said: int | None = None
+        self._begun: int | None = None
+        self.length: int | None = None
+
+    def add(self, part: bytes) -> None:
+        """Takes what came next; what was searched already is not searched again."""
+        self._data += part
+        if self._said is None:
+            place = self._data.find(self._mark, self._sought)
+            self._sought = max(0, len(self._data) - len(self._mark))
+            if place < 0:
+                return
+            self._said = self._sought = place + len(self._mark)
+        if self._begun is None:
+            end = self._data.find(b"\n", self._sought)
+            self._sought = len(self._data)
+            if end >= 0:
+                self._begun = end + 1
+                self.length = int(self.said()) if LENGTH.fullmatch(self.said()) else None
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def marked(self) -> bool:
+        """Whether the mark has come: the probe runs there."""
+        return self._said is not None
+
+    def before(self) -> bytes:
+        """The first of what came where no mark did."""
+        return bytes(self._data[:60])
+
+    def said(self) -> bytes:
+        """The rest of the line of the mark: the length of the document, or what is wrong there."""
+        return bytes(self._data[self._said : self._begun]).rstrip(b"\n")
+
+    def complete(self) -> bool:
+        """Whether all that was announced is here."""
+        return self._begun is not None and len(self._data) >= self._begun + (self.length or 0)
+
+    def document(self) -> bytes:
+        """As much of the document as was announced and has come."""
+        begun = len(self._data) if self._begun is None else self._begun
+        return bytes(self._data[begun : begun + (self.length or 0)])
+
+
+def take(
+    target: str,
+    become: bool = False,
+    timeout_s: float = 60,
+    ssh: Sequence[str] = ("ssh",),
+    stop: threading.Event | None = None,
+) -> Snapshot:
+    """The snapshot of an ssh destination, named as the destination is. Raises TargetError in one line.
+
+    Where `stop` is set meanwhile, ssh is ended and TargetError raised at once.
+    """
     mark = secrets.token_hex(16)
     sudo = ("sudo", "-n", "--") if become else ()
     command = [*ssh, "-T", "-o", "BatchMode=yes", "--", target, *sudo, *PYTHON]
-    out, complaint, code = _converse(command, program(mark).encode(), timeout_s, target)
-    head, found, body = out.partition(f"\n{mark} ".encode())
-    if not found:
-        raise TargetError(f"{target}: {_reason(complaint, code, head)}")
-    length, _, document = body.partition(b"\n")
-    if not length.isdigit():
-        raise TargetError(f"{target}: {printable(length[2:].decode('ascii', 'replace'))}")
+    answer = _Answer(mark)
+    call = _Call(target, timeout_s, time.monotonic() + timeout_s, stop or threading.Event())
+    complaint, code = _converse(command, program(mark).encode(), answer, call)
+    if not answer.marked():
+        raise TargetError(f"{target}: {_reason(complaint, code, answer.before())}")
+    if answer.length is None:
+        raise TargetError(f"{target}: {_objection(answer.said())}")
     try:
-        return replace(snapshot.parse(document[: int(length)], target), host=target)
+        return replace(snapshot.parse(answer.document(), target), host=target)
     except SnapshotError as error:
         raise TargetError(f"{printable(str(error))}: the host's answer is damaged") from None
+
+
+def _objection(said: bytes) -> str:
+    """What the probe's first lines say against this host; they announce no bytes."""
+    text = printable(said.decode("ascii", "replace"), 200)
+    return text[2:] if text.startswith("0 ") else f"it announces {text or 'nothing'!r} instead of a length"
 
 
 def _reason(complaint: bytes, code: int, head: bytes) -> str:
@@ -90,55 +190,80 @@ def _reason(complaint: bytes, code: int, head: bytes) -> str:
         return f"no python3 there ({last})" if last else "no python3 there"
     if code == 255:
         return last or "ssh failed and gave no reason"
-    said = last or (f"it answered {head[:60]!r} instead of a snapshot" if head.strip() else "it answered nothing")
+    said = last or (f"it answered {head!r} instead of a snapshot" if head.strip() else "it answered nothing")
     return f"the probe ended with exit code {code}: {said}"
 
 
-def _converse(command: list[str], given: bytes, timeout_s: float, target: str) -> tuple[bytes, bytes, int]:
-    """What a command answers and complains about when it is given some input, all of it bounded in size and time."""
+def _converse(command: list[str], given: bytes, answer: _Answer, call: _Call) -> tuple[bytes, int]:
+    """Fills `answer`; what the command complains of, and its exit code, which is 0 where the answer is complete."""
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
-        raise TargetError(f"{target}: {command[0]}: {error.strerror}") from None
+        raise TargetError(f"{call.target}: {command[0]}: {error.strerror}") from None
     try:
-        out, complaint = _exchange(process, given, time.monotonic() + timeout_s, target)
-        return out, complaint, process.wait(timeout_s)
-    except (TimeoutError, subprocess.TimeoutExpired):
-        raise TargetError(f"{target}: no answer within {timeout_s:g} s (--timeout)") from None
+        complaint = _exchange(process, given, answer, call)
+        return complaint, 0 if answer.complete() else _exit_code(process, call)
     finally:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream:
-                stream.close()
+        _end(process, answer.complete())
 
 
-def _exchange(process: subprocess.Popen[bytes], given: bytes, deadline: float, target: str) -> tuple[bytes, bytes]:
-    assert process.stdin
-    assert process.stdout
-    assert process.stderr
-    answers = {process.stdout: bytearray(), process.stderr: bytearray()}
+def _exit_code(process: subprocess.Popen[bytes], call: _Call) -> int:
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(call.patience_s())
+
+
+def _end(process: subprocess.Popen[bytes], complete: bool) -> None:
+    """Leaves no process and no pipe: after a complete answer ssh may end by itself, else it is asked, then killed."""
+    if not (complete and _ended(process)):
+        process.terminate()
+        if not _ended(process):
+            process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            stream.close()
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _exchange(process: subprocess.Popen[bytes], given: bytes, answer: _Answer, call: _Call) -> bytes:
+    """Talks until the answer is complete, both pipes are closed, or ssh has ended and nothing more comes.
+
+    The end of the pipes is not waited for: a ControlPersist master of ssh keeps standard error open.
+    """
+    complaint = bytearray()
+    stdin, stdout, stderr = (cast(IO[bytes], one) for one in (process.stdin, process.stdout, process.stderr))
     rest = memoryview(given)
     with selectors.DefaultSelector() as selector:
-        os.set_blocking(process.stdin.fileno(), False)
-        selector.register(process.stdin, selectors.EVENT_WRITE)
-        for stream in answers:
-            selector.register(stream, selectors.EVENT_READ)
-        while selector.get_map():
-            left = deadline - time.monotonic()
-            ready = selector.select(left) if left > 0 else []
-            if not ready:
-                raise TimeoutError
+        os.set_blocking(stdin.fileno(), False)
+        selector.register(stdin, selectors.EVENT_WRITE)
+        selector.register(stdout, selectors.EVENT_READ, answer.add)
+        selector.register(stderr, selectors.EVENT_READ, complaint.extend)
+        while selector.get_map() and not answer.complete():
+            ready = selector.select(call.patience_s())
+            if not ready and process.poll() is not None:
+                break
             for key, _ in ready:
-                if key.fileobj is process.stdin:
-                    rest = _written(process.stdin.fileno(), rest)
-                    ended = not rest
+                if key.fileobj is stdin:
+                    rest = _written(key.fd, rest)
+                    more = bool(rest)
                 else:
-                    ended = not _received(key.fd, answers[key.fileobj], target)  # type: ignore[index]
-                if ended:
+                    part = os.read(key.fd, 1 << 16)
+                    more = bool(part)
+                    key.data(part)
+                if not more:
                     selector.unregister(key.fileobj)
-                    key.fileobj.close()  # type: ignore[union-attr]
-    return bytes(answers[process.stdout]), bytes(answers[process.stderr])
+                    cast(IO[bytes], key.fileobj).close()
+            if max(len(answer), len(complaint), answer.length or 0) > LARGEST:
+                raise TargetError(f"{call.target}: it sent more than {LARGEST >> 20} MiB")
+    return bytes(complaint)
 
 
 def _written(handle: int, rest: memoryview) -> memoryview:
@@ -149,33 +274,39 @@ def _written(handle: int, rest: memoryview) -> memoryview:
         return rest[:0]
 
 
-def _received(handle: int, answer: bytearray, target: str) -> bool:
-    part = os.read(handle, 1 << 16)
-    answer += part
-    if len(answer) > LARGEST:
-        raise TargetError(f"{target}: it sent more than {LARGEST >> 20} MiB")
-    return bool(part)
-
-
 def each(
     targets: Sequence[str], become: bool, timeout_s: float, done: Callable[[], None]
 ) -> Iterator[tuple[str, Snapshot | TargetError]]:
-    """Each target's snapshot or what went wrong, in the order given; all side by side, `done` is called after each."""
+    """Each target's snapshot or what went wrong, in the order given; all side by side, `done` is called after each.
+
+    Where the reader gives up, hosts that wait are not begun and those under way are ended.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     for target in targets:
         if not target or target.startswith("-") or not target.isprintable():
             raise UsageError(f"{target!r} is no ssh destination")
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        futures = [pool.submit(partial(_attempt, target, become, timeout_s, done)) for target in targets]
-        for target, future in zip(targets, futures, strict=True):
-            yield target, future.result()
-
-
-def _attempt(target: str, become: bool, timeout_s: float, done: Callable[[], None]) -> Snapshot | TargetError:
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(PARALLEL)
     try:
-        return take(target, become, timeout_s)
+        futures = deque(pool.submit(partial(_attempt, target, become, timeout_s, stop, done)) for target in targets)
+        for target in targets:
+            yield target, futures.popleft().result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _attempt(
+    target: str, become: bool, timeout_s: float, stop: threading.Event, done: Callable[[], None]
+) -> Snapshot | TargetError:
+    """The snapshot or what went wrong, whatever it is: one host never ends the audit of the others."""
+    try:
+        return take(target, become, timeout_s, stop=stop)
     except TargetError as error:
         return error
+    except Exception as error:
+        said = printable(f"{type(error).__name__}: {error}")
+        return TargetError(f"{target}: internal error, please report it: {said}")
     finally:
         done()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from audit_tcp import profile
 from audit_tcp.judge import condition_text, wanted_of
 from audit_tcp.model import Rule
+from audit_tcp.wording import care
 
 ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
 
@@ -49,7 +50,7 @@ def _section(rule: Rule) -> Iterator[str]:
     if rule.when:
         conditions = " and ".join(f"`{condition_text(condition)}`" for condition in rule.when)
         yield f"- Only if {conditions}"
-    yield f"- Fix ({'safe' if rule.fix.safe else 'needs care'}): {rule.fix.text}"
+    yield f"- Fix ({care(rule.fix)}): {rule.fix.text}"
     yield f"- Source: {'; '.join(rule.cite)}"
     yield f"- Proof: {'; '.join(rule.proof)}"
 

@@ -46,6 +46,8 @@ def read(path: str, raises: type[AuditTcpError]) -> dict[str, Any]:
         raise raises(f"{path}: not TOML: {error}") from None
     except RecursionError:
         raise raises(f"{path}: nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise raises(f"{path}: {error}") from None
 
 
 def check(

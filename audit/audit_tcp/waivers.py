@@ -56,17 +56,23 @@ def load(path: str, rules: Iterable[str] = ()) -> tuple[Waiver, ...]:
     return tuple(found)
 
 
-def apply(report: Report, waivers: Iterable[Waiver], today: datetime.date) -> Report:
-    """The report with its failing findings waived where a waiver covers them and has not expired on `today`."""
-    listed = tuple(waivers)
-    findings = tuple(_waived(finding, report.snapshot.host, listed, today) for finding in report.findings)
+def apply(report: Report, waivers: Iterable[Waiver], today: datetime.date, used: set[Waiver] | None = None) -> Report:
+    """The report with its failing findings waived where a waiver covers them and has not expired on `today`.
+
+    Every waiver that covers a finding, expired or not, is added to `used`.
+    """
+    listed, seen = tuple(waivers), set() if used is None else used
+    findings = tuple(_waived(finding, report.snapshot.host, listed, today, seen) for finding in report.findings)
     return replace(report, findings=findings)
 
 
-def _waived(finding: Finding, host: str, waivers: tuple[Waiver, ...], today: datetime.date) -> Finding:
+def _waived(
+    finding: Finding, host: str, waivers: tuple[Waiver, ...], today: datetime.date, used: set[Waiver]
+) -> Finding:
     if finding.verdict != "fail":
         return finding
     covering = [waiver for waiver in waivers if waiver.covers(finding, host)]
+    used.update(covering)
     if not covering:
         return finding
     waiver = max(covering, key=lambda one: one.expires)

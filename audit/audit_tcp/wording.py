@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from audit_tcp.model import SEVERITIES, Fact, Finding, Value
+from audit_tcp.model import SEVERITIES, Fact, Finding, Fix, Value
 
 LONGEST = 400
 """Characters of one text of a host that a report repeats; sizes are hostile too."""
 
 LONGEST_PROSE = 4000
 """Characters of one text of a rule."""
+
+WIDTH = 80
+"""Columns of a page where no terminal says otherwise."""
 
 _BIDI_AND_SEPARATORS = frozenset(
     [0x2028, 0x2029, 0x061C, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
@@ -57,6 +60,11 @@ def _shown_tuple(value: tuple[int | float | str | bool, ...]) -> str:
     return printable(separator.join(shown(part) for part in value))
 
 
+def care(fix: Fix) -> str:
+    """Whether a fix may be applied unseen."""
+    return "safe" if fix.safe else "needs care"
+
+
 def shown_fact(name: str, fact: Fact) -> str:
     """`name = value`."""
     return f"{printable(name)} = {shown(fact.value)}"
@@ -72,3 +80,54 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     failing = [finding for finding in findings if finding.verdict == "fail"]
     order = {finding.rule.id: place for place, finding in reversed(list(enumerate(failing)))}
     return sorted(failing, key=lambda finding: (-rank(finding), order[finding.rule.id]))
+
+
+def fold(text: str, width: int = WIDTH, first: str = "", rest: str = "  ") -> list[str]:
+    """Lines of at most `width` columns, broken at blanks and, where a word is longer than a line, inside it.
+
+    `first` stands before the text and `rest` before each line that follows.
+    """
+    line = first + text
+    if columns(line) <= width:
+        return [line]
+    lines, line, begun = [], first, False
+    for word in text.split():
+        if begun and columns(line) + 1 + columns(word) > width:
+            lines.append(line)
+            line, begun = rest, False
+        line += f" {word}" if begun else word
+        begun = True
+        while columns(line) > width:
+            cut = width if line.isascii() else _fitting(line, width)
+            lines.append(line[:cut])
+            line = rest + line[cut:]
+    return [*lines, line]
+
+
+def columns(text: str) -> int:
+    """The columns that a terminal takes for it, or more, never less."""
+    return len(text) if text.isascii() else sum(_width(character) for character in text)
+
+
+def _width(character: str) -> int:
+    """Each version of Unicode makes further characters wide, and terminals follow when they like.
+
+    So whatever comes after the alphabets of Europe and the Near East counts as wide, but for dashes, quotation marks,
+    signs of currency and arrows.
+    """
+    code = ord(character)
+    return 1 if code < 0x1100 or 0x2000 <= code < 0x2200 else 2
+
+
+def _fitting(text: str, width: int) -> int:
+    used = 0
+    for place, character in enumerate(text):
+        used += _width(character)
+        if used > width:
+            return place
+    return len(text)
+
+
+def padded(text: str, width: int) -> str:
+    """The text and blanks up to so many columns."""
+    return text + " " * (width - columns(text))

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from audit_tcp.model import Report, Unread
 from audit_tcp.report.text import render
+from audit_tcp.wording import columns
 from report.made import BACKLOG, EVERYTHING, RETRIES, failed, finding, report
 
 PAGE = """\
@@ -147,6 +148,30 @@ def test_no_line_is_too_wide(width: int, name: str) -> None:
 def test_no_line_is_too_wide_whatever_is_said(text: str, width: int) -> None:
     said = report(finding(name=text, origin=text, note=text, actual=text), host=text)
     assert max(map(cell_len, page(said, failed(text, text), width=width).splitlines())) <= width
+
+
+def test_no_character_counts_less_than_a_terminal_takes() -> None:
+    characters = map(chr, [*range(0x20, 0xD800), *range(0xE000, 0x110000)])
+    assert [character for character in characters if columns(character) < cell_len(character)] == []
+
+
+@pytest.mark.parametrize(("text", "taken"), [("plain", 5), ("é…→€", 4), ("漢字", 4), ("䷀", 2), ("😀", 2)])
+def test_what_we_write_ourselves_counts_as_it_is(text: str, taken: int) -> None:
+    assert columns(text) == taken
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("", "more: audit-tcp explain somaxconn-low\n"),
+        ("./mine.toml", "more: audit-tcp explain somaxconn-low --profile ./mine.toml\n"),
+        ("my own.toml", "more: audit-tcp explain somaxconn-low --profile 'my own.toml'\n"),
+    ],
+)
+def test_the_hint_names_the_file_of_ones_own_profile(path: str, hint: str) -> None:
+    said = report(finding())
+    said = dataclasses.replace(said, profile=dataclasses.replace(said.profile, path=path))
+    assert hint in page(said, width=120)
 
 
 @pytest.mark.parametrize(

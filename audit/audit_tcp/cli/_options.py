@@ -9,17 +9,27 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from audit_tcp import profile, report
+from audit_tcp import profile, report, writing
 from audit_tcp.errors import AuditTcpError
 from audit_tcp.model import SEVERITIES
 
 NEVER = "never"
+
+EXIT_FINDINGS = 3
+
+
+def filled(text: str) -> str:
+    """The type of an option that needs a value: a variable that is empty in a script is not the option left out."""
+    if not text:
+        raise argparse.ArgumentTypeError("a value is needed, not an empty text")
+    return text
 
 
 def add_profile(parser: argparse.ArgumentParser, default: str | None = profile.DEFAULT) -> None:
     """--profile."""
     parser.add_argument(
         "--profile",
+        type=filled,
         default=default,
         metavar="NAME|FILE",
         help=f"what the host should look like (default: {default or 'all rules'})",
@@ -29,7 +39,14 @@ def add_profile(parser: argparse.ArgumentParser, default: str | None = profile.D
 def add_format(parser: argparse.ArgumentParser) -> None:
     """--format and --output."""
     parser.add_argument("--format", default="text", choices=report.formats(), help="how to report (default: text)")
-    parser.add_argument("--output", metavar="FILE", help="write the report there instead of to standard output")
+    add_output(parser)
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """--output."""
+    parser.add_argument(
+        "--output", type=filled, metavar="FILE", help="write the report there instead of to standard output"
+    )
 
 
 def add_fail_on(parser: argparse.ArgumentParser) -> None:
@@ -44,20 +61,17 @@ def add_fail_on(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def destination(path: str | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears whole at the end or not at all."""
+    """Standard output, or a file that appears whole at the end or not at all. Raises AuditTcpError naming it."""
     if path is None or path == "-":
         yield sys.stdout
         return
-    temporary = f"{path}.{os.getpid()}.part"
     try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        with writing.whole(path, 0o666) as file:
             yield file
-        os.replace(temporary, path)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise AuditTcpError(f"{path}: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
 
 
 def wants_colour(file: TextIO) -> bool:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from audit_tcp import defaults, judge, profile, snapshot
 from audit_tcp.cli import _options
-from audit_tcp.model import Finding, Report, Value
+from audit_tcp.model import Finding, Report, Snapshot, Subject, Unread, Value
+from audit_tcp.report.json import native
 from audit_tcp.snapshot import Change
-from audit_tcp.wording import printable, rank, shown, worst_first
+from audit_tcp.wording import fold, printable, rank, shown, worst_first
 
 EXAMPLES = """examples:
-  audit-tcp host --save monday.json                 now, and again later to another file
-  audit-tcp compare monday.json friday.json         exit code 3 where a finding appeared
+  audit-tcp host --save monday.json           now; later to another file
+  audit-tcp compare monday.json friday.json   exit code 3: a finding appeared
 """
 
 COUNTERS = ("TcpExt.", "Tcp.", "sockstat.", "conntrack.")
@@ -25,7 +26,6 @@ MOVING = (
     "fs.file-nr", "net.netfilter.nf_conntrack_count", "conntrack_fill_percent", "open_files_percent", "uptime_s",
     "accept_queue",
 )  # fmt: skip
-EXIT_FINDINGS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,19 +35,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _options.add_profile(parser)
     _options.add_fail_on(parser)
     parser.add_argument("--format", default="text", choices=("text", "json"), help="how to report (default: text)")
-    parser.add_argument("--output", metavar="FILE", help="write there instead of to standard output")
+    _options.add_output(parser)
+
+
+Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What lies between two reports of one host."""
+    """What lies between two reports of one host. `unjudged` failed before, and nobody knows whether it still does."""
 
     old: Report
     new: Report
-    settings: tuple[Change, ...]
-    counters: tuple[Change, ...]
     appeared: tuple[Finding, ...]
     gone: tuple[Finding, ...]
+    unjudged: tuple[Finding, ...]
+    came: tuple[Subject, ...]
+    went: tuple[Subject, ...]
+    settings: tuple[Change, ...]
+    counters: tuple[Change, ...]
+    unread: tuple[Unread, ...]
+    readable: tuple[Unread, ...]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,43 +68,92 @@ def run(arguments: argparse.Namespace) -> int:
     with _options.destination(arguments.output) as file:
         file.writelines(f"{line}\n" for line in lines)
     least = _options.severity_rank(arguments.fail_on)
-    return EXIT_FINDINGS if any(rank(finding) >= least for finding in difference.appeared) else 0
+    return _options.EXIT_FINDINGS if any(rank(finding) >= least for finding in difference.appeared) else 0
 
 
 def between(old: Report, new: Report) -> Difference:
-    """Settings and counters that differ, and the failing findings that only one side has."""
-    changes = [change for change in snapshot.compare(old.snapshot, new.snapshot) if change.fact not in MOVING]
-    counters = tuple(change for change in changes if change.fact.startswith(COUNTERS))
-    settings = tuple(change for change in changes if not change.fact.startswith(COUNTERS))
-    before, after = ({(f.rule.id, str(f.subject)): f for f in worst_first(r.findings)} for r in (old, new))
-    appeared = tuple(finding for key, finding in after.items() if key not in before)
-    gone = tuple(finding for key, finding in before.items() if key not in after)
-    return Difference(old, new, settings, counters, appeared, gone)
+    """What appeared, went and changed; of a subject that only one side has no single fact is told."""
+    before, after = ({_key(finding): finding for finding in worst_first(one.findings)} for one in (old, new))
+    judged = {_key(finding) for finding in new.findings if finding.verdict in ("pass", "fail", "waived")}
+    lost = [finding for key, finding in before.items() if key not in after]
+    came, went = _only(new.snapshot, old.snapshot), _only(old.snapshot, new.snapshot)
+    alone = {str(subject) for subject in (*came, *went)}
+    changes = [
+        change
+        for change in snapshot.compare(old.snapshot, new.snapshot)
+        if change.fact not in MOVING and change.subject not in alone
+    ]
+    return Difference(
+        old,
+        new,
+        appeared=tuple(finding for key, finding in after.items() if key not in before),
+        gone=tuple(finding for finding in lost if _key(finding) in judged),
+        unjudged=tuple(finding for finding in lost if _key(finding) not in judged),
+        came=came,
+        went=went,
+        settings=tuple(change for change in changes if not change.fact.startswith(COUNTERS)),
+        counters=tuple(change for change in changes if change.fact.startswith(COUNTERS)),
+        unread=_unread_only(new.snapshot, old.snapshot),
+        readable=_unread_only(old.snapshot, new.snapshot),
+    )
+
+
+def _key(finding: Finding) -> Key:
+    return finding.rule.id, finding.subject.kind, finding.subject.name
+
+
+def _only(here: Snapshot, there: Snapshot) -> tuple[Subject, ...]:
+    """The subjects that the other side does not have."""
+    known = {(subject.kind, subject.name) for subject in there.subjects}
+    return tuple(subject for subject in here.subjects if (subject.kind, subject.name) not in known)
+
+
+def _unread_only(here: Snapshot, there: Snapshot) -> tuple[Unread, ...]:
+    known = set(there.errors)
+    return tuple(error for error in here.errors if error not in known)
 
 
 def _text(difference: Difference) -> Iterator[str]:
     old, new = difference.old.snapshot, difference.new.snapshot
-    yield f"{printable(new.host)}: {printable(old.taken)} -> {printable(new.taken)}"
+    yield from fold(f"{printable(new.host)}: {printable(old.taken)} -> {printable(new.taken)}")
     if old.host != new.host:
-        yield f"note: two hosts, {printable(old.host)} and {printable(new.host)}"
-    sections = (
-        ("Findings that appeared", [_finding_line(finding) for finding in difference.appeared]),
-        ("Findings that went", [_finding_line(finding) for finding in difference.gone]),
-        ("Settings that changed", [_change_line(change) for change in difference.settings]),
-        ("Counters that moved", [_change_line(change) for change in difference.counters]),
-    )
-    for title, lines in sections:
-        yield f"\n{title}: {len(lines) or 'none'}"
-        yield from lines
+        yield from fold(f"note: two hosts, {printable(old.host)} and {printable(new.host)}")
+    always: dict[str, list[str]] = {
+        "Findings that appeared": [_finding_line(finding) for finding in difference.appeared],
+        "Findings that went": [_finding_line(finding) for finding in difference.gone],
+        "Settings that changed": [_change_line(change) for change in difference.settings],
+        "Counters that moved": [_change_line(change) for change in difference.counters],
+    }
+    if_any = {
+        "No longer judged, so nobody knows": [_finding_line(finding) for finding in difference.unjudged],
+        "Subjects that appeared": [_subject_line(subject) for subject in difference.came],
+        "Subjects that vanished": [_subject_line(subject) for subject in difference.went],
+        "Could not be read, only now": [_unread_line(error) for error in difference.unread],
+        "Could not be read, only before": [_unread_line(error) for error in difference.readable],
+    }
+    for title, lines in {**always, **if_any}.items():
+        if lines or title in always:
+            yield f"\n{title}: {len(lines) or 'none'}"
+        for line in lines:
+            yield from fold(line, first="  ", rest="      ")
 
 
 def _finding_line(finding: Finding) -> str:
-    subject = printable(str(finding.subject))
-    return f"  {finding.rule.severity:6} {finding.rule.id}  {subject}: {shown(finding.actual)}, wanted {finding.wanted}"
+    subject, severity = printable(str(finding.subject)), finding.rule.severity
+    is_and_wanted = f"{shown(finding.actual)}, wanted {printable(finding.wanted)}"
+    return f"{severity:6} {printable(finding.rule.id)}  {subject}: {is_and_wanted}"
 
 
 def _change_line(change: Change) -> str:
-    return f"  {printable(change.subject)}  {printable(change.fact)}: {_side(change.old)} -> {_side(change.new)}"
+    return f"{printable(change.subject)}  {printable(change.fact)}: {_side(change.old)} -> {_side(change.new)}"
+
+
+def _subject_line(subject: Subject) -> str:
+    return f"{printable(str(subject))}  ({len(subject.facts)} facts)"
+
+
+def _unread_line(error: Unread) -> str:
+    return f"{printable(error.where)}: {printable(error.what)}"
 
 
 def _side(value: Value | None) -> str:
@@ -104,27 +161,39 @@ def _side(value: Value | None) -> str:
 
 
 def _json(difference: Difference) -> Iterator[str]:
-    yield json.dumps(
-        {
-            "schema": 1,
-            "old": {"host": difference.old.snapshot.host, "taken": difference.old.snapshot.taken},
-            "new": {"host": difference.new.snapshot.host, "taken": difference.new.snapshot.taken},
-            "profile": difference.new.profile.name,
-            "appeared": [_finding_object(finding) for finding in difference.appeared],
-            "gone": [_finding_object(finding) for finding in difference.gone],
-            "settings": [change._asdict() for change in difference.settings],
-            "counters": [change._asdict() for change in difference.counters],
-        },
-        indent=2,
-    )
+    old, new = difference.old.snapshot, difference.new.snapshot
+    document = {
+        "schema": 1,
+        "old": {"host": old.host, "taken": old.taken},
+        "new": {"host": new.host, "taken": new.taken},
+        "profile": difference.new.profile.name,
+        "appeared": [_finding_object(finding) for finding in difference.appeared],
+        "gone": [_finding_object(finding) for finding in difference.gone],
+        "unjudged": [_finding_object(finding) for finding in difference.unjudged],
+        "subjects_appeared": [_subject_object(subject) for subject in difference.came],
+        "subjects_vanished": [_subject_object(subject) for subject in difference.went],
+        "settings": [_change_object(change) for change in difference.settings],
+        "counters": [_change_object(change) for change in difference.counters],
+        "unread_now": [{"where": error.where, "what": error.what} for error in difference.unread],
+        "unread_before": [{"where": error.where, "what": error.what} for error in difference.readable],
+    }
+    yield json.dumps(document, indent=2, allow_nan=False)
 
 
 def _finding_object(finding: Finding) -> dict[str, object]:
     return {
         "rule": finding.rule.id,
-        "subject": {"kind": finding.subject.kind, "name": finding.subject.name},
+        "subject": _subject_object(finding.subject),
         "severity": finding.rule.severity,
-        "actual": finding.actual,
+        "actual": native(finding.actual),
         "wanted": finding.wanted,
         "origin": finding.origin,
     }
+
+
+def _subject_object(subject: Subject) -> dict[str, object]:
+    return {"kind": subject.kind, "name": subject.name}
+
+
+def _change_object(change: Change) -> dict[str, object]:
+    return change._asdict() | {"old": native(change.old), "new": native(change.new)}

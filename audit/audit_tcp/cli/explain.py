@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Iterator
 
 from audit_tcp import profile
+from audit_tcp.cli import _options
 from audit_tcp.errors import UsageError
 from audit_tcp.judge import condition_text, wanted_of
 from audit_tcp.model import Rule
+from audit_tcp.wording import care, fold, printable, prose
 
-EXAMPLES = """example:
+EXAMPLES = """examples:
   audit-tcp explain keepalive-probes-zero
+  audit-tcp explain our-retries --profile ./mine.toml
 """
-
-WIDTH = 80
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `audit-tcp explain`."""
     parser.add_argument("rule", metavar="RULE", help="the id of a rule, as a report names it")
+    _options.add_profile(parser, default=None)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the explanation."""
-    rules = profile.builtin_rules()
+    """Prints the explanation, of a rule as it is shipped or as a profile has it."""
+    rules = dict(profile.builtin_rules())
+    if arguments.profile:
+        rules |= {rule.id: rule for rule in profile.load(arguments.profile).rules}
     if arguments.rule not in rules:
         raise UsageError(profile.unknown_rule(arguments.rule, rules))
     print("\n".join(lines(rules[arguments.rule])))
@@ -34,14 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def lines(rule: Rule) -> Iterator[str]:
     """The explanation, 80 columns wide."""
-    yield f"{rule.id} ({rule.severity})"
-    yield rule.title
+    yield from fold(f"{printable(rule.id)} ({rule.severity})")
+    yield from fold(prose(rule.title))
     yield ""
     yield from _paragraph("Wanted", f"{rule.fact} {wanted_of(rule)}, of each {rule.of}")
     for condition in rule.when:
         yield from _paragraph("Only if", condition_text(condition))
     yield from _paragraph("Why", rule.why)
-    yield from _paragraph("Fix", f"{rule.fix.text} ({'safe' if rule.fix.safe else 'needs care'})")
+    yield from _paragraph("Fix", f"{rule.fix.text} ({care(rule.fix)})")
     for cite in rule.cite:
         yield from _paragraph("Source", cite)
     for proof in rule.proof:
@@ -54,5 +57,4 @@ def lines(rule: Rule) -> Iterator[str]:
 
 
 def _paragraph(title: str, text: str) -> list[str]:
-    indent = " " * 9
-    return textwrap.wrap(f"{title + ':':9}{text}", WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    return fold(prose(text), first=f"{title + ':':9}", rest=" " * 9)

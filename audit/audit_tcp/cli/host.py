@@ -5,27 +5,29 @@ from __future__ import annotations
 import argparse
 import datetime
 import glob
+import itertools
 import os
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from audit_tcp import defaults, judge, profile, report, snapshot, waivers
-from audit_tcp.cli import _options
+from audit_tcp.cli import _options, tell
 from audit_tcp.errors import AuditTcpError, SnapshotError, UsageError
 from audit_tcp.model import Profile, Report, Snapshot
-from audit_tcp.wording import printable, rank, worst_first
+from audit_tcp.wording import rank, worst_first
 
 EXAMPLES = """examples:
-  audit-tcp host                                     this machine (as root: every namespace)
-  audit-tcp host web1 root@db2 --become              hosts of your ssh configuration, with sudo there
+  audit-tcp host                          this machine (root: every namespace)
+  audit-tcp host web1 root@db2 --become   over your own ssh, with sudo there
   audit-tcp host --profile aws --format sarif --output audit.sarif
-  audit-tcp host --save monday.json                  keep the snapshot; `audit-tcp compare` tells what changed
+  audit-tcp host --save monday.json       keep the snapshot, to compare later
   audit-tcp host --from 'snapshots/*.json' --fail-on high
-  audit-tcp host --root /mnt/image                   files of a mounted tree, without running values
+  audit-tcp host --root /mnt/image        the files of a mounted tree
 """
 
-EXIT_FINDINGS = 3
+TREES = ("etc", "proc/sys", "usr/lib/sysctl.d")
+"""A root without any of these is no host: the mount was forgotten, or a folder too many or too few was given."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,30 +40,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _options.add_profile(parser)
     _options.add_format(parser)
     _options.add_fail_on(parser)
-    parser.add_argument("--waivers", metavar="FILE", help="TOML file of findings that are accepted for a time")
-    parser.add_argument("--save", metavar="FILE|DIR", help="save the snapshot; with several targets a folder")
-    parser.add_argument("--from", dest="source", metavar="FILE|DIR|GLOB", help="judge saved snapshots instead")
-    parser.add_argument("--root", metavar="DIR", help="audit a mounted tree instead of the running system")
+    parser.add_argument(
+        "--waivers", type=_options.filled, metavar="FILE", help="TOML file of findings that are accepted for a time"
+    )
+    parser.add_argument(
+        "--save", type=_options.filled, metavar="FILE|DIR", help="keep the snapshot; of several targets in a folder"
+    )
+    parser.add_argument(
+        "--from", type=_options.filled, dest="source", metavar="FILE|DIR|GLOB", help="judge saved snapshots instead"
+    )
+    parser.add_argument(
+        "--root", type=_options.filled, metavar="DIR", help="audit a mounted tree instead of the running system"
+    )
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
     if not 0 < seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 86400 seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds between 0 and 86400")
     return seconds
 
 
 @dataclass
 class Tally:
-    """What the exit code needs to know of the reports that went by."""
+    """What the exit code and the last lines need to know of the reports that went by."""
 
     failed: bool = False
     worst: int = -1
+    used: set[waivers.Waiver] = field(default_factory=set)
 
     def seen(self, one: Report) -> None:
-        """Counts one report."""
-        self.failed = self.failed or bool(one.failure)
+        """Counts one report, and tells where its audit failed as a whole or in part."""
+        shortfall = shortfall_of(one)
+        if shortfall:
+            tell(shortfall)
+        self.failed = self.failed or bool(shortfall)
         self.worst = max([self.worst, *(rank(finding) for finding in worst_first(one.findings)[:1])])
+
+
+def shortfall_of(one: Report) -> str:
+    """Why this audit failed, in one line that names the host; empty where all of it was judged."""
+    host = one.snapshot.host
+    crashed = [error for error in one.snapshot.errors if error.where.startswith(snapshot.CRASH)]
+    unjudged = [finding for finding in one.findings if finding.verdict == "error"]
+    if one.failure:
+        return one.failure
+    if crashed:
+        return f"{host}: the audit is not complete: {crashed[0].where}: {crashed[0].what}{_others(crashed)}"
+    if unjudged:
+        first = unjudged[0]
+        return f"{host}: could not be judged: {first.rule.id} on {first.subject}: {first.note}{_others(unjudged)}"
+    if not any(finding.verdict in ("pass", "fail", "waived") for finding in one.findings):
+        return f"{host}: nothing could be judged: it has none of what profile {one.profile.name} looks at"
+    return ""
+
+
+def _others(all_of_them: Sequence[object]) -> str:
+    return f" (and {len(all_of_them) - 1} more)" if len(all_of_them) > 1 else ""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -76,10 +114,13 @@ def run(arguments: argparse.Namespace) -> int:
         colour = _options.wants_colour(file)
         for chunk in render(reports, fail_on=arguments.fail_on, colour=colour, width=_options.width(file)):
             file.write(chunk)
+    for number, waiver in enumerate(accepted, 1):
+        if waiver not in tally.used:
+            tell(f"{arguments.waivers}: waiver {number} ({waiver.rule}) matched no failing finding: is it needed?")
     if tally.failed:
         return 1
     least = _options.severity_rank(arguments.fail_on)
-    return EXIT_FINDINGS if tally.worst >= least else 0
+    return _options.EXIT_FINDINGS if tally.worst >= least else 0
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -113,6 +154,8 @@ def _local(root: str | None) -> Taken:
 
     if root and not os.path.isdir(root):
         raise UsageError(f"--root {root}: no such folder")
+    if root and not any(os.path.lexists(os.path.join(root, tree)) for tree in TREES):
+        raise UsageError(f"--root {root}: nothing is there to audit, none of {', '.join(TREES)}: is it mounted?")
     document = probe.take(Host(root or "/"), probe.collectors())
     return document["host"], snapshot.from_document(document, "this machine")
 
@@ -131,6 +174,15 @@ def _loaded(sources: list[str]) -> Iterator[Taken]:
                 yield path, snapshot.load(path)
             except SnapshotError as error:
                 yield path, error
+            except Exception as error:
+                yield path, _internal(path, error)
+
+
+def _internal(name: str, error: Exception) -> AuditTcpError:
+    """What to say of one snapshot that breaks the program; the others are still judged."""
+    if os.environ.get("AUDIT_TCP_DEBUG"):
+        raise error
+    return AuditTcpError(f"{name}: internal error, please report it: {type(error).__name__}: {error}")
 
 
 def _paths(source: str) -> Iterator[str]:
@@ -149,12 +201,15 @@ def _paths(source: str) -> Iterator[str]:
 
 
 def _saved(taken: Iterator[Taken], path: str, several: bool) -> Iterator[Taken]:
-    """Saves each snapshot on its way."""
+    """Saves each snapshot on its way, each in a file of its own."""
     if several:
         _make_folder(path)
+    written: set[str] = set()
     for name, found in taken:
         if isinstance(found, Snapshot):
-            snapshot.save(found, _place(path, name))
+            place = _place(path, name, written)
+            written.add(place)
+            snapshot.save(found, place)
         yield name, found
 
 
@@ -165,11 +220,14 @@ def _make_folder(path: str) -> None:
         raise SnapshotError(f"--save {path}: {error.strerror}; with several targets a folder is needed") from None
 
 
-def _place(path: str, name: str) -> str:
+def _place(path: str, name: str, written: Container[str]) -> str:
+    """The file for a host; the names of two targets may differ only in what no file name should have."""
     if not os.path.isdir(path):
         return path
-    safe = "".join(letter if letter.isalnum() or letter in "-_.@" else "_" for letter in name).lstrip(".") or "_"
-    return os.path.join(path, f"{safe[:200]}.json")
+    safe = re.sub(r"[^A-Za-z0-9_.@-]", "_", name).lstrip(".")[:200] or "_"
+    names = (safe if number == 1 else f"{safe}-{number}" for number in itertools.count(1))
+    places = (os.path.join(path, f"{one}.json") for one in names)
+    return next(place for place in places if place not in written)
 
 
 def _judged(
@@ -178,10 +236,16 @@ def _judged(
     today = datetime.datetime.now(datetime.UTC).date()
     for name, found in taken:
         if isinstance(found, Snapshot):
-            one = judge.judge(defaults.fill(found), chosen)
-            one = waivers.apply(one, accepted, today) if accepted else one
+            try:
+                one = judge.judge(defaults.fill(found), chosen)
+                one = waivers.apply(one, accepted, today, tally.used) if accepted else one
+            except Exception as error:
+                one = _failed(name, chosen, _internal(name, error))
         else:
-            print(f"audit-tcp: {printable(str(found))}", file=sys.stderr)
-            one = Report(Snapshot(name, "", "", ""), chosen, failure=str(found))
+            one = _failed(name, chosen, found)
         tally.seen(one)
         yield one
+
+
+def _failed(name: str, chosen: Profile, error: AuditTcpError) -> Report:
+    return Report(Snapshot(name, "", "", ""), chosen, failure=str(error))

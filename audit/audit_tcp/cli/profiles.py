@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from audit_tcp import profile
+from audit_tcp.wording import fold
 
 EXAMPLES = """example:
   audit-tcp profiles
@@ -16,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints one line for each profile."""
+    """Prints a line for each profile, and goes on below it where the summary is long."""
     for name in profile.builtin_names():
         chosen = profile.load(name)
-        print(f"{name:16} {len(chosen.rules):3} rules  {chosen.summary}")
+        first = f"{name:16} {len(chosen.rules):3} rules  "
+        print("\n".join(fold(chosen.summary, first=first, rest=" " * len(first))))
     return 0

@@ -6,11 +6,14 @@ import argparse
 
 from audit_tcp import profile
 from audit_tcp.cli import _options
+from audit_tcp.wording import fold, printable, prose
 
 EXAMPLES = """examples:
   audit-tcp rules
   audit-tcp rules --profile aws
 """
+
+INDENT = " " * 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints one line for each rule, of a profile or of all."""
+    """Prints each rule, of a profile or of all: what it is called, and below it what it is about."""
     taken = profile.load(arguments.profile).rules if arguments.profile else profile.builtin_rules().values()
     for rule in taken:
-        print(f"{rule.severity:7} {rule.id:40} {rule.of:9} {rule.title}")
+        print("\n".join(fold(f"{printable(rule.id)} ({rule.of})", first=f"{rule.severity:8}", rest=INDENT)))
+        print("\n".join(fold(prose(rule.title), first=INDENT, rest=INDENT)))
     return 0

@@ -81,7 +81,7 @@ def _finding(finding: Finding) -> dict[str, object]:
         "subject": {"kind": finding.subject.kind, "name": finding.subject.name},
         "verdict": finding.verdict,
         "severity": rule.severity,
-        "actual": _native(finding.actual),
+        "actual": native(finding.actual),
         "wanted": finding.wanted,
         "origin": finding.origin,
         "why": rule.why,
@@ -90,13 +90,13 @@ def _finding(finding: Finding) -> dict[str, object]:
         "fix": {
             "text": rule.fix.text,
             "safe": rule.fix.safe,
-            "set": {name: _native(value) for name, value in rule.fix.set.items()},
+            "set": {name: native(value) for name, value in rule.fix.set.items()},
         },
         **({"note": finding.note} if finding.note else {}),
     }
 
 
-def _native(value: Value | None) -> Native:
+def native(value: Value | None) -> Native:
     """JSON has no infinity and no NaN: they are written as the words that Python reads back."""
     if isinstance(value, tuple):
         return [_finite(part) for part in value]

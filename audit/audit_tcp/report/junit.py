@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from audit_tcp import __version__
 from audit_tcp.model import SEVERITIES, Finding, Report, Rule
-from audit_tcp.wording import printable, prose, rank, shown
+from audit_tcp.wording import care, printable, prose, rank, shown
 
 COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
@@ -84,7 +84,7 @@ def _body(rule: Rule, note: str) -> str:
         "title": rule.title,
         "note": note,
         "why": rule.why,
-        "fix": f"{rule.fix.text} ({'safe' if rule.fix.safe else 'needs care'})",
+        "fix": f"{rule.fix.text} ({care(rule.fix)})",
         "source": "; ".join(rule.cite),
         "proof": ", ".join(rule.proof),
     }

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from audit_tcp import __version__
 from audit_tcp.model import Finding, Report
-from audit_tcp.wording import printable, prose, shown, worst_first
+from audit_tcp.wording import care, printable, prose, shown, worst_first
 
 _MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {mark: f"\\{mark}" for mark in "\\`*_[]|~$"})
 _BREAKS_A_CODE_SPAN = re.compile(r"[`|]|<(?=[A-Za-z/!?])")
@@ -63,7 +63,7 @@ def _details(same: list[Finding]) -> Iterator[str]:
     rule = same[0].rule
     yield f"### {_prose(rule.title)} ({rule.severity}, {_code(rule.id)})\n"
     yield f"**Why:** {_prose(rule.why)}\n"
-    yield f"**Fix ({'safe' if rule.fix.safe else 'needs care'}):** {_prose(rule.fix.text)}\n"
+    yield f"**Fix ({care(rule.fix)}):** {_prose(rule.fix.text)}\n"
     if rule.cite or rule.proof:
         sources = [f"<{cite}>" if _PLAIN_LINK.fullmatch(cite) else _prose(cite) for cite in rule.cite]
         yield f"**Sources:** {'; '.join(sources + [f'proof {_prose(proof)}' for proof in rule.proof])}\n"

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from audit_tcp import __version__
 from audit_tcp.model import Finding, Report, Rule
-from audit_tcp.wording import printable, prose, shown
+from audit_tcp.wording import care, printable, prose, shown
 
 SCHEMA_URI = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"high": "error", "medium": "warning", "low": "note", "info": "note"}
@@ -70,13 +70,12 @@ def _invocation(report: Report) -> Json:
 
 def _descriptor(rule: Rule) -> Json:
     links = [cite for cite in rule.cite if _LINK.fullmatch(cite)]
-    safe = "safe" if rule.fix.safe else "needs care"
     return {
         "id": printable(rule.id),
         "name": "".join(word.capitalize() for word in re.findall("[A-Za-z0-9]+", rule.id)),
         "shortDescription": _message(rule.title),
         "fullDescription": _message(rule.why),
-        "help": _message(f"Fix ({safe}): {rule.fix.text}"),
+        "help": _message(f"Fix ({care(rule.fix)}): {rule.fix.text}"),
         **({"helpUri": links[0]} if links else {}),
         "defaultConfiguration": {"level": LEVELS[rule.severity]},
         "properties": {

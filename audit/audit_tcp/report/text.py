@@ -5,7 +5,6 @@ No line is wider than `width` columns, whatever the host calls its things. rich 
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
@@ -13,7 +12,7 @@ from itertools import groupby
 from audit_tcp import __version__
 from audit_tcp.model import SEVERITIES, Finding, Report
 from audit_tcp.snapshot import origin_of
-from audit_tcp.wording import printable, prose, rank, shown, worst_first
+from audit_tcp.wording import care, columns, fold, padded, printable, prose, rank, shown, worst_first
 
 SUBJECTS_SHOWN = 5
 LINES_OF_NAMES = 3
@@ -54,8 +53,11 @@ class _Page:
 
     def __init__(self, paint: Paint, width: int, fail_on: str) -> None:
         self.paint, self.width, self.fail_on = paint, width, fail_on
+        self.profile_file = ""
 
     def lines(self, report: Report) -> Iterator[str]:
+        """The page: what the host is, what fails, what could not be judged, and what to do next."""
+        self.profile_file = report.profile.path
         yield from self._head(report)
         failing = worst_first(report.findings)
         for _, same in groupby(failing, key=lambda finding: finding.rule.id):
@@ -66,7 +68,8 @@ class _Page:
         yield from self._end(report, failing)
 
     def folded(self, text: str, style: str = "", first: str = "", rest: str = "  ") -> list[str]:
-        lines = _fold(text, self.width, first, rest)
+        """The lines of a text in a style of STYLES; `first` stands before it, `rest` before what follows."""
+        lines = fold(text, self.width, first, rest)
         return [self.paint(line, style) for line in lines] if style else lines
 
     def _head(self, report: Report) -> Iterator[str]:
@@ -89,19 +92,26 @@ class _Page:
         yield from self._subjects(same[:SUBJECTS_SHOWN])
         if same[SUBJECTS_SHOWN:]:
             yield from self.folded(self._more(same[SUBJECTS_SHOWN:]), first="  ", rest="    ")
-        care = "safe" if rule.fix.safe else "needs care"
         yield from self.folded(prose(rule.why), first="  why   ", rest=indent)
-        yield from self.folded(f"{prose(rule.fix.text)} ({care})", first="  fix   ", rest=indent)
+        yield from self.folded(f"{prose(rule.fix.text)} ({care(rule.fix)})", first="  fix   ", rest=indent)
         see = f"proof {prose(rule.proof[0])}; more: " if rule.proof else ""
-        yield from self.folded(f"{see}audit-tcp explain {printable(rule.id)}", first="  see   ", rest=indent)
+        yield from self.folded(f"{see}{self.explanation(rule.id)}", first="  see   ", rest=indent)
+
+    def explanation(self, rule: str) -> str:
+        """The command that explains a rule; what a user's own profile says of it is known only with that file."""
+        if not self.profile_file:
+            return f"audit-tcp explain {printable(rule)}"
+        import shlex
+
+        return f"audit-tcp explain {printable(rule)} --profile {printable(shlex.quote(self.profile_file))}"
 
     def _subjects(self, same: list[Finding]) -> Iterator[str]:
         names = [f"{printable(str(finding.subject))}:" for finding in same]
-        column = min(max(map(_columns, names)), 24)
+        column = min(max(map(columns, names)), 24)
         for name, finding in zip(names, same, strict=True):
             facts = f"{printable(finding.rule.fact)} = {shown(finding.actual)}, wanted {printable(finding.wanted)}"
             told = "" if finding.origin == origin_of(finding.rule.fact) else f" ({printable(finding.origin)})"
-            yield from self.folded(f"{facts}{told}", first=f"  {_padded(name, column)} ", rest="      ")
+            yield from self.folded(f"{facts}{told}", first=f"  {padded(name, column)} ", rest="      ")
             if finding.note:
                 yield from self.folded(printable(finding.note), first="      ", rest="      ")
 
@@ -113,7 +123,7 @@ class _Page:
             name = printable(finding.subject.name, 40)
             same_kind = finding.subject.kind == kind
             piece = f", {name}" if same_kind else f"{';' if kind else ''} {printable(finding.subject.kind, 20)} {name}"
-            if named and _columns(text + piece) > room:
+            if named and columns(text + piece) > room:
                 return f"{text} and {len(hidden) - named} not named here"
             text, kind, named = text + piece, finding.subject.kind, named + 1
         return text
@@ -173,6 +183,7 @@ class _Fleet:
         self.worst: list[tuple[tuple[int, ...], str, str]] = []
 
     def add(self, report: Report) -> None:
+        """Counts one report."""
         found = Counter(finding.rule.severity for finding in report.findings if finding.verdict == "fail")
         self.hosts += 1
         self.failed += bool(report.failure)
@@ -183,59 +194,19 @@ class _Fleet:
             self.worst = sorted(self.worst)[:HOSTS_SHOWN]
 
     def lines(self, page: _Page) -> Iterator[str]:
-        column = min(max(_columns(host) for _, host, _ in self.worst), page.width - 32)
-        yield page.paint(_padded("host", column) + "".join(f"{name:>8}" for name in WORST_FIRST), "bold")
+        """The table of the worst hosts, and the totals."""
+        column = min(max(columns(host) for _, host, _ in self.worst), page.width - 32)
+        yield page.paint(padded("host", column) + "".join(f"{name:>8}" for name in WORST_FIRST), "bold")
         for (_, *found, _), host, failure in self.worst:
             counts = "".join(f"{-count:>8}" for count in found)
             style = next((name for name, count in zip(WORST_FIRST, found, strict=True) if count), "")
-            row = _padded(host, column) + (f"  FAILED: {failure}" if failure else counts)
+            row = padded(host, column) + (f"  FAILED: {failure}" if failure else counts)
             yield from page.folded(row, "failed" if failure else style)
         if self.hosts > len(self.worst):
             rest = _many(self.hosts - len(self.worst), "host")
             yield from page.folded(f"and {rest} no worse than the last of these")
         totals = ", ".join(f"{self.failing[name]} {name}" for name in WORST_FIRST)
         yield from page.folded(f"{self.hosts} hosts: {totals}; {self.failed} could not be audited")
-
-
-def _fold(text: str, width: int, first: str, rest: str) -> list[str]:
-    """Lines of at most `width` columns, broken at blanks and, where a word is longer than a line, inside it."""
-    line = first + text
-    if _columns(line) <= width:
-        return [line]
-    lines, line, begun = [], first, False
-    for word in text.split():
-        if begun and _columns(line) + 1 + _columns(word) > width:
-            lines.append(line)
-            line, begun = rest, False
-        line += f" {word}" if begun else word
-        begun = True
-        while _columns(line) > width:
-            cut = width if line.isascii() else _fitting(line, width)
-            lines.append(line[:cut])
-            line = rest + line[cut:]
-    return [*lines, line]
-
-
-def _columns(text: str) -> int:
-    """The columns that a terminal takes for it: East Asian wide characters and most emoji take two."""
-    return len(text) if text.isascii() else sum(_width(character) for character in text)
-
-
-def _width(character: str) -> int:
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _fitting(text: str, width: int) -> int:
-    used = 0
-    for place, character in enumerate(text):
-        used += _width(character)
-        if used > width:
-            return place
-    return len(text)
-
-
-def _padded(text: str, columns: int) -> str:
-    return text + " " * (columns - _columns(text))
 
 
 def _many(count: int, thing: str) -> str:
