@@ -1,5 +1,7 @@
-"""Trees taken from hosts that booted, with the snapshots that the probe makes of them: `python tests/hosts/golden.py`
-boots the hosts and writes trees/*.json again; review the difference before it is committed."""
+"""Trees taken from hosts that booted, comments emptied, with the snapshots that the probe makes of them.
+
+`python tests/hosts/golden.py` boots the hosts and writes trees/*.json again; review the difference before it is committed.
+"""
 
 import json
 import sys
@@ -43,7 +45,10 @@ for path in sorted(path for pattern in patterns for path in glob.glob(pattern) i
         links[path] = os.readlink(path)
         path = os.path.realpath(path)
     with open(path, errors="replace") as file:
-        files[path] = "" if path.endswith("systemd-sysctl") else file.read(20000)
+        text = "" if path.endswith("systemd-sysctl") else file.read(20000)
+    if "sysctl" in path and not path.startswith("/proc"):
+        text = "".join("#\n" if line[0] in "#;" else line for line in text.splitlines(True))
+    files[path] = text
 print(json.dumps({"files": files, "links": links}))
 """
 

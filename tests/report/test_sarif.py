@@ -1,6 +1,6 @@
 """The schema in tests/data is the one of SARIF 2.1.0 (rtm.5), from the npm package @microsoft/jest-sarif 1.0.0-beta.0.
 
-Its path there is lib/schemas/sarif-2.1.0-rtm.5.json; the package is under the MIT licence.
+Its path there is lib/schemas/sarif-2.1.0-rtm.5.json, the package is under the MIT licence; descriptions are left out.
 """
 
 from __future__ import annotations
