@@ -1,10 +1,12 @@
 """Snapshots survive a round, and what is none is refused with file and place."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from audit_tcp import probe, snapshot
 from audit_tcp.errors import SnapshotError
@@ -37,6 +39,13 @@ def test_a_saved_snapshot_is_the_same_when_loaded(tmp_path):
     snapshot.save(taken, str(tmp_path / "s.json"))
     assert snapshot.document(snapshot.load(str(tmp_path / "s.json"))) == document
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".audit")] == []
+
+
+def test_the_probes_document_is_what_the_schema_describes():
+    schema = json.loads((Path(__file__).parent.parent / "docs" / "snapshot.schema.json").read_text())
+    document = probe.take(Host(), probe.collectors())
+    assert list(Draft202012Validator(schema).iter_errors(document)) == []
+    assert list(Draft202012Validator(schema).iter_errors({**document, "subjects": [7]})) != []
 
 
 REFUSED = [
