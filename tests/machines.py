@@ -279,14 +279,13 @@ class Machine(net.Temporary):
 
     def _pack_seed(self) -> None:
         host_key = self.rack.file("host_key")
-        secrets = {
-            "/root/.ssh/authorized_keys": _read(self.rack.file("key.pub")),
-            "/etc/ssh/ssh_host_ed25519_key": _read(host_key),
-        }
+        secrets = {"/etc/ssh/ssh_host_ed25519_key": _read(host_key)}
         files = {
             "/etc/hostname": f"{self.name}\n",
             "/etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{self.address} {self.name}\n",
             "/etc/ssh/ssh_host_ed25519_key.pub": _read(f"{host_key}.pub"),
+            "/etc/ssh/sshd_config.d/keys.conf": "AuthorizedKeysFile /etc/ssh/keys\n",
+            "/etc/ssh/keys": _read(self.rack.file("key.pub")),
             **self._files,
         }
         with tarfile.open(self.file("seed.tar"), "w") as seed:

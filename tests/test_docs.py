@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from audit_tcp import profile, render, report
-from audit_tcp.cli import commands
+from audit_tcp import cli, profile, render, report
+from audit_tcp.cli import _options, commands
 
 ROOT = Path(__file__).parent.parent
 DOCS = {path.name: path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
@@ -27,6 +27,12 @@ def test_each_command_and_option_is_documented(command):
     assert [
         option for option in options_of(command) if option != "--help" and f"`{option}" not in DOCS["host.md"]
     ] == []
+
+
+@pytest.mark.parametrize("code", [0, cli.EXIT_FAILED, cli.EXIT_USAGE, _options.EXIT_FINDINGS])
+def test_each_exit_code_is_documented(code):
+    assert f"| {code} | " in DOCS["host.md"]
+    assert f"{code} " in DOCS["README.md"].split("Exit codes: ")[1].split("\n\n")[0]
 
 
 def test_each_profile_and_format_is_documented():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from audit_tcp.model import SEVERITIES, Fact, Finding, Fix, Value
+from audit_tcp.model import SEVERITIES, Finding, Fix, Value
 
 LONGEST = 400
 """Characters of one text of a host that a report repeats; sizes are hostile too."""
@@ -63,11 +63,6 @@ def _shown_tuple(value: tuple[int | float | str | bool, ...]) -> str:
 def care(fix: Fix) -> str:
     """Whether a fix may be applied unseen."""
     return "safe" if fix.safe else "needs care"
-
-
-def shown_fact(name: str, fact: Fact) -> str:
-    """`name = value`."""
-    return f"{printable(name)} = {shown(fact.value)}"
 
 
 def rank(finding: Finding) -> int:

@@ -43,9 +43,6 @@ def rack():
     ):
         web1.run(["sh", "-c", NAMESPACE])
         web1.run(["useradd", "--create-home", "admin"])
-        web1.run(
-            ["sh", "-c", "mkdir ~admin/.ssh && cp ~root/.ssh/authorized_keys ~admin/.ssh && chown -R admin ~admin/.ssh"]
-        )
         web1.write("/etc/sudoers.d/admin", "admin ALL=(ALL) NOPASSWD: ALL\n")
         yield {"rack": rack, "web1": web1, "web2": web2, "tiny": tiny}
 
