@@ -337,7 +337,7 @@ def test_compare_writes_json_that_others_can_read_and_lines_that_fit(run, tmp_pa
         raise AssertionError(constant)
 
     change = json.loads(run("compare", *paths, "--format", "json")[1], parse_constant=refused)["settings"][-1]
-    assert (change["old"], change["new"]) == ([1, 2], ["inf", 2])
+    assert (change["old"], change["new"]) == ([1, 2], ["unlimited", 2])
     assert max(map(len, run("compare", *paths)[1].splitlines())) <= 80
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from audit_tcp import tables
+from audit_tcp import servers, tables
 from audit_tcp.errors import ProfileError
 from audit_tcp.model import Fact, Snapshot, Subject, Value
 from audit_tcp.snapshot import Facts
@@ -37,10 +37,12 @@ def _catalog() -> Mapping[str, Any]:
 
 
 def fill(snapshot: Snapshot) -> Snapshot:
-    """The snapshot with `host_tuning_missing` on each network namespace but the host's own.
+    """The snapshot with what its servers leave unsaid, and `host_tuning_missing` on each namespace but the host's own.
 
-    Tuning is what differs from the running kernel's own default. Without a kernel version nothing is added.
+    Tuning is what differs from the running kernel's own default. Without a kernel version none is told.
     """
+    if servers.has_servers(snapshot):
+        snapshot = servers.fill(snapshot)
     version = next((s.facts["kernel.version"].value for s in snapshot.subjects if "kernel.version" in s.facts), None)
     if not isinstance(version, tuple):
         return snapshot

@@ -14,6 +14,9 @@ NUMBER = "number"
 ANY = "any"
 LIST = "list"
 
+READ = "read"
+"""The operator of what could not be read: where its list is not empty, there is an error and no verdict."""
+
 
 def _equal(actual: Any, wanted: Any) -> bool:
     """Raises TypeError where the two can never be equal, because one is a number and the other a text, say."""
@@ -40,6 +43,7 @@ OPERATORS: Mapping[str, tuple[Callable[[Any, Any], bool], str, str]] = {
     "in": (lambda actual, wanted: actual in wanted, LIST, "one of "),
     "not in": (lambda actual, wanted: actual not in wanted, LIST, "none of "),
     "between": (_between, LIST, ""),
+    READ: (lambda actual, _: actual == (), ANY, "read whole"),
 }
 """Operator: (what it computes, the type of the value it needs, how it is written)."""
 
@@ -102,6 +106,8 @@ def _finding(rule: Rule, subject: Subject, host: _Host) -> Finding | None:
             origin,
             "the value is not of the type that the rule compares",
         )
+    if rule.op == READ and not passes:
+        return Finding(rule, subject, "error", actual.value, wanted, actual.origin, shown(actual.value))
     return Finding(rule, subject, "pass" if passes else "fail", actual.value, wanted, actual.origin)
 
 
@@ -128,6 +134,8 @@ def wanted_of(rule: Rule) -> str:
 
 def comparison(op: str, value: Value) -> str:
     """An operator and its value as text; a tuple that is ordered is a version."""
+    if op == READ:
+        return OPERATORS[op][2]
     if isinstance(value, tuple) and op == "between":
         return f"{shown(value[0])} to {shown(value[1])}"
     if isinstance(value, tuple) and op in ("in", "not in"):

@@ -13,9 +13,13 @@ SCHEMA = 1
 """The version of the snapshot document and of the JSON report."""
 
 Value = int | float | str | bool | tuple["int | float | str | bool", ...]
-"""What a fact may be. A tuple is a sysctl with several fields, a version, or a list of places."""
+"""What a fact may be. A tuple is a sysctl with several fields, a version, or a list of places. A timer that never
+ends is infinite, and `UNLIMITED` in a document."""
 
-KINDS = ("host", "netns", "setting", "listener", "server", "upstream", "holder", "destination", "link")
+UNLIMITED = "unlimited"
+"""How documents, catalogs and reports write an infinite timer."""
+
+KINDS = ("host", "netns", "setting", "listener", "config", "server", "upstream", "holder", "destination", "link")
 """What a rule may speak of: the kinds of subjects."""
 
 SEVERITIES = ("info", "low", "medium", "high")

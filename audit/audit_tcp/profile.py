@@ -20,8 +20,8 @@ RULES = os.path.join(HERE, "rules")
 PROFILES = os.path.join(HERE, "profiles")
 DEFAULT = "baseline"
 
-PROOF = re.compile(r"E(?:[1-9]|1[0-3])|[\w./-]+\.[ch](?::\d+)? \S.*")
-"""An experiment (E1 to E13), or a file of the kernel's source with what to see there."""
+PROOF = re.compile(r"E(?:[1-9]|1[0-3])|[\w./-]+\.(?:c|h|py|java|js|go|rst)(?::\d+)? \S.*")
+"""An experiment (E1 to E13), or a file of source code or of this project's tests with what to see there."""
 
 RULE_KEYS = {
     "id": str, "title": str, "of": str, "fact": str, "op": str, "value": object, "than": str, "plus": (int, float),

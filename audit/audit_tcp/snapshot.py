@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from audit_tcp import tables
 from audit_tcp.errors import SnapshotError
-from audit_tcp.model import SCHEMA, Fact, Snapshot, Subject, Unread, Value
+from audit_tcp.model import SCHEMA, UNLIMITED, Fact, Snapshot, Subject, Unread, Value
 
 LARGEST = 64 << 20
 """Bytes of a snapshot file; one of a host with 1,000 namespaces has about 30 MB."""
@@ -39,6 +40,8 @@ class Facts(Mapping[str, Fact]):
     def __getitem__(self, name: str) -> Fact:
         raw = self._raw[name]
         value, origin = (raw["value"], raw["origin"]) if type(raw) is dict else (raw, origin_of(name))
+        if value == UNLIMITED:
+            value = math.inf
         return Fact(tuple(value) if type(value) is list else value, origin)
 
     def __contains__(self, name: object) -> bool:
@@ -52,8 +55,7 @@ class Facts(Mapping[str, Fact]):
 
     def with_added(self, added: Mapping[str, Fact]) -> Facts:
         """These facts and further ones."""
-        extra = {name: {"value": fact.value, "origin": fact.origin} for name, fact in added.items()}
-        return Facts({**self._raw, **extra})
+        return Facts({**self._raw, **{name: fact_document(fact) for name, fact in added.items()}})
 
     def document(self) -> Mapping[str, Any]:
         """The facts as they stand in the document."""
@@ -180,7 +182,12 @@ def document(snapshot: Snapshot) -> dict[str, Any]:
 def _facts_document(subject: Subject) -> Mapping[str, Any]:
     if isinstance(subject.facts, Facts):
         return subject.facts.document()
-    return {name: {"value": fact.value, "origin": fact.origin} for name, fact in subject.facts.items()}
+    return {name: fact_document(fact) for name, fact in subject.facts.items()}
+
+
+def fact_document(fact: Fact) -> dict[str, Any]:
+    """A fact as a document has it: JSON knows no infinity."""
+    return {"value": UNLIMITED if fact.value == math.inf else fact.value, "origin": fact.origin}
 
 
 class Change(NamedTuple):

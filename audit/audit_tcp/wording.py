@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
-from audit_tcp.model import SEVERITIES, Finding, Fix, Value
+from audit_tcp.model import SEVERITIES, UNLIMITED, Finding, Fix, Value
 
 LONGEST = 400
 """Characters of one text of a host that a report repeats; sizes are hostile too."""
@@ -49,7 +50,7 @@ def shown(value: Value | None) -> str:
     if isinstance(value, tuple):
         return _shown_tuple(value)
     if isinstance(value, float):
-        return f"{value:g}"
+        return UNLIMITED if value == math.inf else f"{value:g}"
     return printable(str(value)) if value != "" else "(empty)"
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Iterator, Optional
 
     from .namespaces import Namespace
+    from .processes import Process
 
 LARGEST = 2 << 20
 """Bytes that are read of one configuration file; a larger one is reported instead."""
@@ -44,12 +45,23 @@ class Host:
         self._unread: "dict[tuple[str, str], None]" = {}
         self._untold = 0
         self.spaces: "Optional[list[Namespace]]" = None
+        self.processes: "Optional[list[Process]]" = None
+        self.prefix = ""
+        self._above: "Optional[Host]" = None
+
+    def below(self, path: str) -> "Host":
+        """The file tree below a path, such as a container's below /proc/PID/root; its errors are told of this host."""
+        tree = Host(self.root + path)
+        tree._above, tree.prefix = self, path
+        return tree
 
     # what could not be read
 
     def unread(self, where: str, what: str) -> None:
         """Records something that could not be read; it becomes an error of the snapshot."""
-        if len(self._unread) < MOST_ERRORS:
+        if self._above is not None:
+            self._above.unread(self.prefix + where if where.startswith("/") else where, what)
+        elif len(self._unread) < MOST_ERRORS:
             self._unread[(where, what)] = None
         else:
             self._untold += 1
@@ -155,6 +167,13 @@ class Host:
             return os.path.samefile(self.real(one), self.real(other))
         except (OSError, Unreadable):
             return False
+
+    def link(self, path: str) -> "str | None":
+        """Where a symbolic link points, as it is written; None where there is none or it may not be read."""
+        try:
+            return os.readlink(self.root + path)
+        except OSError:
+            return None
 
     def is_masked(self, path: str) -> bool:
         """Whether the path leads to /dev/null, which is how a file of the same name elsewhere is masked."""

@@ -51,6 +51,7 @@ class Namespace:
         self.path = path
         self.origin = origin or path
         self.renamed = False
+        self.inode: "Tuple[int, int] | None" = None
 
 
 def find(host: Host) -> "list[Namespace]":
@@ -73,6 +74,8 @@ def _find(host: Host) -> "list[Namespace]":
     _named(host, spaces)
     _of_processes(host, spaces)
     _tell_apart(spaces)
+    for inode, space in spaces.items():
+        space.inode = inode
     return list(spaces.values())
 
 

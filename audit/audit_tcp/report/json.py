@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from audit_tcp import __version__
-from audit_tcp.model import SCHEMA, SEVERITIES, VERDICTS, Finding, Report, Value
+from audit_tcp.model import SCHEMA, SEVERITIES, UNLIMITED, VERDICTS, Finding, Report, Value
 
 Native = int | float | str | bool | list["int | float | str | bool"] | None
 
@@ -97,11 +97,13 @@ def _finding(finding: Finding) -> dict[str, object]:
 
 
 def native(value: Value | None) -> Native:
-    """JSON has no infinity and no NaN: they are written as the words that Python reads back."""
+    """JSON has no infinity and no NaN: a timer that never ends is the word for it."""
     if isinstance(value, tuple):
         return [_finite(part) for part in value]
     return None if value is None else _finite(value)
 
 
 def _finite(value: int | float | str | bool) -> int | float | str | bool:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return UNLIMITED if value == math.inf else str(value)
+    return value

@@ -1,0 +1,120 @@
+"""Running processes: their command lines, a few variables of their environments, and the files that they see.
+
+A process in a container has files of its own: they are read below /proc/PID/root, links resolved within it.
+"""
+
+import os
+
+from .host import Host, Unreadable
+from .namespaces import HOST, find
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable
+
+
+class Process:
+    """One process, by its number; what is asked of it is read then."""
+
+    def __init__(self, host: Host, pid: int, comm: str) -> None:
+        self._host, self.pid, self.comm = host, pid, comm
+        self._files: "Host | None" = None
+
+    def _path(self, name: str) -> str:
+        return "/proc/{}/{}".format(self.pid, name)
+
+    @property
+    def argv(self) -> "list[str]":
+        """The command line; a process that renamed itself (`nginx: master process …`) shows that."""
+        text = self._host.value(self._path("cmdline")) or ""
+        return text.rstrip("\0").split("\0") if text else []
+
+    @property
+    def executable(self) -> "str | None":
+        """The path of its program as it sees it, also when the file was replaced since."""
+        path = self._host.link(self._path("exe"))
+        return path[: -len(" (deleted)")] if path and path.endswith(" (deleted)") else path
+
+    @property
+    def directory(self) -> str:
+        """Its working directory as it sees it."""
+        return self._host.link(self._path("cwd")) or "/"
+
+    @property
+    def parent(self) -> int:
+        """The number of its parent, 0 where it is unknown."""
+        text = self._host.value(self._path("stat")) or ""
+        fields = text.rpartition(")")[2].split()
+        return int(fields[1]) if len(fields) > 1 and fields[1].isdigit() else 0
+
+    def environment(self, names: "Iterable[str]") -> "dict[str, str]":
+        """Those of the variables `names` that it was started with; no others are kept, they may be secrets."""
+        wanted = set(names)
+        found = {}
+        for entry in (self._host.value(self._path("environ")) or "").split("\0"):
+            name, equals, value = entry.partition("=")
+            if equals and name in wanted:
+                found[name] = value
+        return found
+
+    @property
+    def files(self) -> Host:
+        """The file tree that it sees: the host's own, or its container's; errors are told of the host."""
+        if self._files is None:
+            self._files = self._host if self._shares_root() else self._host.below(self._path("root"))
+        return self._files
+
+    def _shares_root(self) -> bool:
+        if not self._host.live:
+            return True
+        try:
+            own, its = os.stat("/"), os.stat(self._path("root"))
+        except OSError:
+            return True
+        return (own.st_dev, own.st_ino) == (its.st_dev, its.st_ino)
+
+    @property
+    def namespace(self) -> str:
+        """The name of its network namespace, as the `netns` subject has it."""
+        if self._host.live:
+            try:
+                status = os.stat(self._path("ns/net"))
+            except OSError:
+                return HOST
+            inode = (status.st_dev, status.st_ino)
+            return next((space.name for space in find(self._host) if space.inode == inode), HOST)
+        return HOST
+
+
+def running(host: Host) -> "list[Process]":
+    """Every process, in the order of their numbers; looked for once."""
+    if host.processes is None:
+        numbers = sorted(int(name) for name in host.entries("/proc") if name.isdigit())
+        found = ((number, host.value("/proc/{}/comm".format(number))) for number in numbers)
+        host.processes = [Process(host, number, comm) for number, comm in found if comm]
+    return host.processes
+
+
+def masters(host: Host, names: "Iterable[str]") -> "list[Process]":
+    """The processes whose short name is one of `names` and whose parent's is not: one for each server that runs."""
+    wanted = set(names)
+    found = {one.pid: one for one in running(host) if one.comm in wanted}
+    return [one for one in found.values() if one.parent not in found]
+
+
+LARGEST_PROGRAM = 64 << 20
+"""Bytes of a program that are searched for its version."""
+
+
+def program(process: Process) -> bytes:
+    """The bytes of the program that a process runs, empty where they cannot be read."""
+    path = process.executable
+    return b"" if path is None else content(process.files, path)
+
+
+def content(files: Host, path: str) -> bytes:
+    """The bytes of a program, empty where they cannot be read: its version is unknown then."""
+    try:
+        return files.read(path, LARGEST_PROGRAM)
+    except (OSError, Unreadable):
+        return b""
