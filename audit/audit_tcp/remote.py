@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.resources.abc import Traversable
 from typing import IO, cast
 
 from audit_tcp import probe, snapshot
@@ -55,8 +56,7 @@ SOURCES = %(sources)r
 class Sources:
     def find_spec(self, name, path=None, target=None):
         if name in SOURCES:
-            package = name in ("audit_tcp", "audit_tcp.probe")
-            return importlib.machinery.ModuleSpec(name, self, is_package=package)
+            return importlib.machinery.ModuleSpec(name, self, is_package=name in %(packages)r)
     def create_module(self, spec):
         return None
     def exec_module(self, module):
@@ -72,11 +72,19 @@ sys.stdout.flush()
 
 def program(mark: str) -> str:
     """The source text that a remote python3 reads from its standard input; its answer begins with `mark`."""
-    names = probe.collectors()
-    package = importlib.resources.files(probe)
-    sources = {"audit_tcp": "", "audit_tcp.probe": (package / "__init__.py").read_text()}
-    sources |= {f"audit_tcp.probe.{name}": (package / f"{name}.py").read_text() for name in names}
-    return BOOT % {"mark": mark, "sources": sources, "names": names}
+    sources = {"audit_tcp": "", **dict(_sources(importlib.resources.files(probe), "audit_tcp.probe"))}
+    packages = {name.rpartition(".")[0] for name in sources} - {""}
+    return BOOT % {"mark": mark, "sources": sources, "packages": packages, "names": probe.collectors()}
+
+
+def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, str]]:
+    """Each module of a package by its full name, with its source text."""
+    yield name, (folder / "__init__.py").read_text()
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if (entry / "__init__.py").is_file():
+            yield from _sources(entry, f"{name}.{entry.name}")
+        elif entry.name.endswith(".py") and entry.name != "__init__.py":
+            yield f"{name}.{entry.name.removesuffix('.py')}", entry.read_text()
 
 
 @dataclass(frozen=True)

@@ -54,14 +54,15 @@ class Names:
 
     def __init__(self) -> None:
         self._given: "set[str]" = set()
+        self._numbers: "dict[str, int]" = {}
 
     def unique(self, name: str, where: str) -> str:
         """`name`, or with ` (where)` where it is taken, or numbered."""
-        name = name[:LONGEST_NAME]
-        candidate, number = name, 1
+        candidate = name = name[:LONGEST_NAME]
+        placed = "{} ({})".format(name, where)
         while candidate in self._given:
-            candidate = "{} ({})".format(name, where) if number == 1 else "{} ({}) #{}".format(name, where, number)
-            number += 1
+            number = self._numbers[placed] = self._numbers.get(placed, 0) + 1
+            candidate = placed if number == 1 else "{} #{}".format(placed, number)
         self._given.add(candidate)
         return candidate
 
