@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from audit_tcp import tables
 from audit_tcp.errors import ProfileError
@@ -34,8 +34,7 @@ _SIDES_OF = {"client": ("upstream",), "middle": ("middle",), "proxy": ("server",
 Version = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Default:
+class Default(NamedTuple):
     """A value that holds unless a configuration says otherwise, by the version since which; values are in seconds.
 
     Versions before the first one have no value, and no say where the version is unknown.
@@ -54,8 +53,7 @@ class Default:
         return found[-1] if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """A product's own name for what the facts say: which facts it sets, and in what unit it is written.
 
     `range` is legal, in that unit; below `floor[0]` seconds the product takes `floor[1]` seconds instead.

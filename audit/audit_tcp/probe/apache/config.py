@@ -39,7 +39,7 @@ OF_MODULES = {
 }
 
 _LOADS = r"(?im)^[ \t]*(?:LoadModule[ \t]|Include(?:Optional)?[ \t].*(?:mods-enabled|modules\.d))"
-_COMPILED = rb"\0mod_([a-z0-9_]{1,40})\.c\0"
+_COMPILED = rb"\0mod_([a-z0-9_]{1,40})\.c(?=\0)"
 
 
 def subjects(instance: Instance, names: servers.Names) -> "Iterator[tuple[str, str, Facts]]":
@@ -106,7 +106,7 @@ def read(instance: Instance) -> "tuple[Reader, Servers, Pools]":
 
 def _modules(instance: Instance, context: Context) -> None:
     """Which modules the program brings, and whether LoadModule tells the rest."""
-    compiled = {name.decode() for name in re.findall(_COMPILED, instance.program.replace(b"\0", b"\0\0"))}
+    compiled = {name.decode() for name in re.findall(_COMPILED, instance.program)}
     origin = "the program"
     if compiled:
         context.compiled_in(sorted(compiled.union(CORE)), origin)
