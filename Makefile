@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROFILE ?= baseline
 PYTEST ?=
+MUTATIONS ?= 100000
 
-.PHONY: help venv audit test test-quick lint format render bench clean
+.PHONY: help venv audit test test-quick lint format render bench fuzz clean
 
 help:
 	@echo "make audit       set up and audit this machine (PROFILE=web for another profile)"
@@ -14,6 +15,7 @@ help:
 	@echo "make lint        ruff, mypy, vermin, generated files"
 	@echo "make render      write the generated files"
 	@echo "make bench       measure beside the peers"
+	@echo "make fuzz        mutate configurations against each parser (MUTATIONS=100000 each)"
 	@echo "make venv        set up only"
 
 $(VENV)/installed: pyproject.toml scripts/venv
@@ -59,6 +61,9 @@ render: $(VENV)/installed
 bench: $(VENV)/installed-dev $(VENV)/installed-bench
 	@scripts/packages bench
 	$(BIN)/python benchmarks/run.py
+
+fuzz: $(VENV)/installed-dev
+	@for one in tests/servers/fuzz_*.py; do $(BIN)/python $$one $(MUTATIONS) || exit 1; done
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,14 +13,14 @@ NAMES = catalog.names()
 FLAGS = {
     "reuse", "keepalive", "evicts", "honours_hint", "so_keepalive", "sends_close", "sends_reset", "pings_before_reuse",
     "validates_before_reuse", "ping_without_stream", "permit_ping_without_stream", "headers_timeout_bug",
-    "h2_ignores_idle", "ignores_keepalive",
+    "h2_ignores_idle", "ignores_keepalive", "hint_replaces", "pings_in_request",
 }  # fmt: skip
 COUNTS = {"pool_size", "max_requests", "max_connections", "backlog", "keepcnt", "http_version"}
 TEXTS = {"kind_of", "mode", "worker_class"}
 TIMERS = {
     "idle_timeout_s", "max_age_s", "advertised_idle_s", "header_timeout_s", "body_timeout_s", "request_timeout_s",
     "send_timeout_s", "tunnel_timeout_s", "h2_idle_timeout_s", "connect_timeout_s", "response_timeout_s",
-    "user_timeout_s", "keepidle_s", "keepintvl_s", "hint_buffer_s", "ping_interval_s", "min_ping_interval_s", "pool_purge_s",
+    "user_timeout_s", "keepidle_s", "keepintvl_s", "hint_buffer_s", "ping_interval_s", "min_ping_interval_s", "pool_purge_s", "hint_max_s",
 }  # fmt: skip
 FACTS = FLAGS | COUNTS | TEXTS | TIMERS
 

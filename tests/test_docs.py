@@ -9,6 +9,7 @@ import pytest
 
 from audit_tcp import cli, profile, render, report
 from audit_tcp.cli import _options, commands
+from audit_tcp.path import file, hops
 
 ROOT = Path(__file__).parent.parent
 DOCS = {path.name: path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
@@ -24,9 +25,8 @@ def options_of(command):
 @pytest.mark.parametrize("command", commands())
 def test_each_command_and_option_is_documented(command):
     assert f"audit-tcp {command}" in ALL
-    assert [
-        option for option in options_of(command) if option != "--help" and f"`{option}" not in DOCS["host.md"]
-    ] == []
+    page = DOCS["path.md" if command == "path" else "host.md"]
+    assert [option for option in options_of(command) if option != "--help" and f"`{option}" not in page] == []
 
 
 @pytest.mark.parametrize("code", [0, cli.EXIT_FAILED, cli.EXIT_USAGE, _options.EXIT_FINDINGS])
@@ -56,6 +56,32 @@ def test_links_lead_somewhere(name):
     folder = ROOT if (ROOT / name).exists() else ROOT / "docs"
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", DOCS[name])
     assert [link for link in links if not (folder / link).exists()] == []
+
+
+CASES = re.findall(r"```toml\n([^`]*)```\n\n```text\n([^`]*)```", DOCS["path.md"])
+
+
+@pytest.mark.parametrize(("path", "printed"), CASES)
+def test_the_worked_cases_print_what_the_page_says(path, printed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("case.toml").write_text(path)
+    assert cli.main(["path", "case.toml"]) == _options.EXIT_FINDINGS
+    assert capsys.readouterr().out.strip() == printed.strip()
+
+
+def test_there_are_three_worked_cases():
+    assert len(CASES) == 3
+
+
+def test_the_path_in_the_documentation_loads(tmp_path):
+    path = tmp_path / "shop.toml"
+    path.write_text(re.search(r"```toml\n(# shop\.toml.*?)```", DOCS["path.md"], re.S).group(1))
+    assert len(file.load(str(path)).hops) == 5
+
+
+def test_each_fact_of_a_path_is_explained():
+    page = DOCS["path.md"] + DOCS["servers.md"]
+    assert [name for name in sorted(hops.FACTS - set(hops.SYSCTLS.values())) if f"`{name}`" not in page] == []
 
 
 def test_the_profile_in_the_documentation_loads(tmp_path):

@@ -13,7 +13,19 @@ import audit_tcp
 PACKAGE = Path(audit_tcp.__file__).parent
 FLOORS = [
     {"model", "errors"},
-    {"tables", "wording", "writing", "catalog", "servers", "profile", "defaults", "judge", "snapshot", "waivers"},
+    {
+        "tables",
+        "wording",
+        "writing",
+        "catalog",
+        "servers",
+        "drawing",
+        "profile",
+        "defaults",
+        "judge",
+        "snapshot",
+        "waivers",
+    },
     {"report", "remote", "path", "sockets", "fleet", "fix", "sandbox", "lab", "render"},
     {"cli", "__main__"},
 ]

@@ -152,7 +152,7 @@ def test_every_shipped_profile_loads_and_has_a_summary(name):
     assert chosen.name == name
 
 
-def test_every_profile_takes_the_baseline():
+def test_every_profile_of_a_host_takes_the_baseline():
     baseline = {rule.id for rule in profile.load("baseline").rules}
-    for name in profile.builtin_names():
+    for name in set(profile.builtin_names()) - {"path"}:
         assert baseline <= {rule.id for rule in profile.load(name).rules}

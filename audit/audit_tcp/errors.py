@@ -3,6 +3,7 @@
 AuditTcpError
 ├── UsageError          the command line asks for something that does not exist: exit code 2
 ├── ProfileError        a rule, profile or waiver file is wrong: file, key, value, what is legal
+├── PathError           a path file or a Terraform plan is wrong: file and line, key, value, what is legal
 ├── SnapshotError       a snapshot cannot be read: file, what is wrong
 └── TargetError         a host could not be audited: host, why
 """
@@ -18,6 +19,10 @@ class UsageError(AuditTcpError):
 
 class ProfileError(AuditTcpError):
     """A rule, profile, catalog or waiver file that says something impossible."""
+
+
+class PathError(AuditTcpError):
+    """A path file or a Terraform plan that says something impossible."""
 
 
 class SnapshotError(AuditTcpError):

@@ -122,7 +122,7 @@ def _limit(rule: Rule, subject: Subject, host: _Host) -> tuple[Any, str]:
         return rule.value, wanted_of(rule)
     other, origin = _lookup(rule.than, subject, host)
     limit: Any = other + rule.plus if rule.plus else other  # type: ignore[operator]  # a TypeError is told
-    margin = f" + {rule.plus:g}" if rule.plus else ""
+    margin = f" {'-' if rule.plus < 0 else '+'} {abs(rule.plus):g}" if rule.plus else ""
     told = "" if origin == origin_of(rule.than.removeprefix(HOST_PREFIX)) else f", {printable(origin)}"
     return limit, f"{OPERATORS[rule.op][2]}{shown(limit)} ({rule.than}{margin}{told})"
 

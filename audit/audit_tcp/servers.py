@@ -14,6 +14,9 @@ from audit_tcp.snapshot import Facts
 
 SIDES = ("server", "upstream")
 
+BY_DEFAULT = "default of "
+"""How the origin of a fact begins that no configuration states."""
+
 
 def fill(snapshot: Snapshot) -> Snapshot:
     """The snapshot with the facts of its `server` and `upstream` subjects completed."""
@@ -66,7 +69,7 @@ def _completed(subject: Subject, kernel: _Kernel) -> Subject:
     if kind is not None:
         facts = {**defaults(kind, given, subject.kind), **facts}
     space = str(facts["netns"].value) if "netns" in facts else "host"
-    _derive(facts, {name: kernel.sysctl(space, key) for name, key in _SYSCTLS.items()})
+    derive(facts, {name: kernel.sysctl(space, key) for name, key in _SYSCTLS.items()})
     if subject.kind == "server" and "listen" in facts:
         in_force = kernel.backlog(space, facts["listen"].value)
         if in_force:
@@ -84,21 +87,22 @@ def defaults(kind: Kind, version: tuple[int, ...] | None, side: str) -> dict[str
         at, _, fact = name.partition(".")
         value = default.at(version) if at == side else None
         if value is not None:
-            found[fact] = Fact(value, f"default of {what}")
+            found[fact] = Fact(value, f"{BY_DEFAULT}{what}")
     return found
 
 
 _SYSCTLS = {"somaxconn": "net.core.somaxconn", "keepalive_time": "net.ipv4.tcp_keepalive_time"}
 
 
-def _derive(facts: dict[str, Fact], sysctls: Mapping[str, Fact | None]) -> None:
+def derive(facts: dict[str, Fact], sysctls: Mapping[str, Fact | None]) -> None:
     """Adds what follows from the facts: a fact that is there already stays."""
     derived = (
+        ("pool_by_default", _pool_by_default(facts)),
         ("reuse", _reuse(facts)),
         ("keepalive", _keepalive(facts)),
-        ("first_probe_s", _first_probe(facts, sysctls["keepalive_time"])),
-        ("somaxconn", sysctls["somaxconn"] if "backlog" in facts else None),
-        ("backlog_expected", _expected(facts.get("backlog"), sysctls["somaxconn"])),
+        ("first_probe_s", _first_probe(facts, sysctls.get("keepalive_time"))),
+        ("somaxconn", sysctls.get("somaxconn") if "backlog" in facts else None),
+        ("backlog_expected", _expected(facts.get("backlog"), sysctls.get("somaxconn"))),
     )
     for name, fact in derived:
         if fact is not None:
@@ -119,6 +123,17 @@ def _reuse(facts: Mapping[str, Fact]) -> Fact | None:
     if closes:
         return Fact(False, facts["sends_close"].origin)
     return Fact(True, facts["pool_size"].origin) if size else None
+
+
+def _pool_by_default(facts: Mapping[str, Fact]) -> Fact | None:
+    """Whether a pool is there that no configuration asks for."""
+    size = facts.get("pool_size")
+    if size is None:
+        return None
+    unused = facts.get("reuse") or _reuse(facts)
+    if unused is not None and not unused.value:
+        return Fact(False, unused.origin)
+    return Fact(bool(size.value) and size.origin.startswith(BY_DEFAULT), size.origin)
 
 
 def _keepalive(facts: Mapping[str, Fact]) -> Fact | None:

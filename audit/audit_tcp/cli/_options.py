@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from audit_tcp import profile, report, writing
+from audit_tcp import profile, report
 from audit_tcp.errors import AuditTcpError
 from audit_tcp.model import SEVERITIES
 
@@ -65,6 +65,8 @@ def destination(path: str | None) -> Iterator[TextIO]:
     if path is None or path == "-":
         yield sys.stdout
         return
+    from audit_tcp import writing  # tempfile costs a start 3 ms
+
     try:
         with writing.whole(path, 0o666) as file:
             yield file

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import glob
 import itertools
 import os
 import re
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING
 
-from audit_tcp import defaults, judge, profile, report, snapshot, waivers
-from audit_tcp.cli import _options, tell
+from audit_tcp import defaults, judge, profile, snapshot
+from audit_tcp.cli import _options
+from audit_tcp.cli._reporting import Tally, accepted_by, waived, write
 from audit_tcp.errors import AuditTcpError, SnapshotError, UsageError
 from audit_tcp.model import Profile, Report, Snapshot
-from audit_tcp.wording import rank, worst_first
+
+if TYPE_CHECKING:
+    from audit_tcp.waivers import Waiver
 
 EXAMPLES = """examples:
   audit-tcp host                          this machine (root: every namespace)
@@ -64,63 +66,13 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-@dataclass
-class Tally:
-    """What the exit code and the last lines need to know of the reports that went by."""
-
-    failed: bool = False
-    worst: int = -1
-    used: set[waivers.Waiver] = field(default_factory=set)
-
-    def seen(self, one: Report) -> None:
-        """Counts one report, and tells where its audit failed as a whole or in part."""
-        shortfall = shortfall_of(one)
-        if shortfall:
-            tell(shortfall)
-        self.failed = self.failed or bool(shortfall)
-        self.worst = max([self.worst, *(rank(finding) for finding in worst_first(one.findings)[:1])])
-
-
-def shortfall_of(one: Report) -> str:
-    """Why this audit failed, in one line that names the host; empty where all of it was judged."""
-    host = one.snapshot.host
-    crashed = [error for error in one.snapshot.errors if error.where.startswith(snapshot.CRASH)]
-    unjudged = [finding for finding in one.findings if finding.verdict == "error"]
-    if one.failure:
-        return one.failure
-    if crashed:
-        return f"{host}: the audit is not complete: {crashed[0].where}: {crashed[0].what}{_others(crashed)}"
-    if unjudged:
-        first = unjudged[0]
-        return f"{host}: could not be judged: {first.rule.id} on {first.subject}: {first.note}{_others(unjudged)}"
-    if not any(finding.verdict in ("pass", "fail", "waived") for finding in one.findings):
-        return f"{host}: nothing could be judged: it has none of what profile {one.profile.name} looks at"
-    return ""
-
-
-def _others(all_of_them: Sequence[object]) -> str:
-    return f" (and {len(all_of_them) - 1} more)" if len(all_of_them) > 1 else ""
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Audits, renders and returns the exit code."""
     _check(arguments)
     chosen = profile.load(arguments.profile)
-    accepted = _waivers(arguments.waivers, chosen)
+    accepted = accepted_by(arguments.waivers, chosen)
     tally = Tally()
-    reports = _judged(_snapshots(arguments), chosen, accepted, tally)
-    render = report.renderer(arguments.format)
-    with _options.destination(arguments.output) as file:
-        colour = _options.wants_colour(file)
-        for chunk in render(reports, fail_on=arguments.fail_on, colour=colour, width=_options.width(file)):
-            file.write(chunk)
-    for number, waiver in enumerate(accepted, 1):
-        if waiver not in tally.used:
-            tell(f"{arguments.waivers}: waiver {number} ({waiver.rule}) matched no failing finding: is it needed?")
-    if tally.failed:
-        return 1
-    least = _options.severity_rank(arguments.fail_on)
-    return _options.EXIT_FINDINGS if tally.worst >= least else 0
+    return write(_judged(_snapshots(arguments), chosen, accepted, tally), arguments, accepted, tally)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -131,10 +83,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("--become is for targets; on this machine run audit-tcp itself as root")
     if arguments.source and arguments.save:
         raise UsageError("--save with --from would copy the snapshots that you have")
-
-
-def _waivers(path: str | None, chosen: Profile) -> tuple[waivers.Waiver, ...]:
-    return waivers.load(path, (rule.id for rule in chosen.rules)) if path else ()
 
 
 Taken = tuple[str, Snapshot | AuditTcpError]
@@ -230,15 +178,12 @@ def _place(path: str, name: str, written: Container[str]) -> str:
     return next(place for place in places if place not in written)
 
 
-def _judged(
-    taken: Iterator[Taken], chosen: Profile, accepted: tuple[waivers.Waiver, ...], tally: Tally
-) -> Iterator[Report]:
-    today = datetime.datetime.now(datetime.UTC).date()
+def _judged(taken: Iterator[Taken], chosen: Profile, accepted: tuple[Waiver, ...], tally: Tally) -> Iterator[Report]:
     for name, found in taken:
         if isinstance(found, Snapshot):
             try:
                 one = judge.judge(defaults.fill(found), chosen)
-                one = waivers.apply(one, accepted, today, tally.used) if accepted else one
+                one = waived(one, accepted, tally)
             except Exception as error:
                 one = _failed(name, chosen, _internal(name, error))
         else:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 
-from audit_tcp import __version__
+from audit_tcp import __version__, drawing
 from audit_tcp.model import SEVERITIES, Finding, Report
 from audit_tcp.snapshot import origin_of
 from audit_tcp.wording import care, columns, fold, padded, printable, prose, rank, shown, worst_first
@@ -60,6 +60,7 @@ class _Page:
         self.profile_file = report.profile.path
         yield from self._head(report)
         failing = worst_first(report.findings)
+        yield from self._drawing(report, failing)
         for _, same in groupby(failing, key=lambda finding: finding.rule.id):
             yield ""
             yield from self._rule(list(same))
@@ -85,6 +86,12 @@ class _Page:
             yield ""
             yield from self.folded(f"FAILED  could not be audited: {printable(report.failure)}", "failed", rest=" " * 8)
 
+    def _drawing(self, report: Report, failing: list[Finding]) -> Iterator[str]:
+        if drawing.is_path(report.snapshot):
+            yield ""
+            wrong = {one.subject.name for one in failing if one.subject.kind == "link" and one.rule.than}
+            yield from drawing.lines(report.snapshot, wrong, self.width)
+
     def _rule(self, same: list[Finding]) -> Iterator[str]:
         rule, indent = same[0].rule, " " * 8
         title = f"{prose(rule.title)} [{printable(rule.id)}]"
@@ -109,9 +116,11 @@ class _Page:
         names = [f"{printable(str(finding.subject))}:" for finding in same]
         column = min(max(map(columns, names)), 24)
         for name, finding in zip(names, same, strict=True):
-            facts = f"{printable(finding.rule.fact)} = {shown(finding.actual)}, wanted {printable(finding.wanted)}"
+            actual, wanted = f"{printable(finding.rule.fact)} = {shown(finding.actual)}", printable(finding.wanted)
             told = "" if finding.origin == origin_of(finding.rule.fact) else f" ({printable(finding.origin)})"
-            yield from self.folded(f"{facts}{told}", first=f"  {padded(name, column)} ", rest="      ")
+            # where two facts are compared, each stands beside its own place
+            facts = f"{actual}{told}, wanted {wanted}" if finding.rule.than else f"{actual}, wanted {wanted}{told}"
+            yield from self.folded(facts, first=f"  {padded(name, column)} ", rest="      ")
             if finding.note:
                 yield from self.folded(printable(finding.note), first="      ", rest="      ")
 
@@ -154,7 +163,7 @@ class _Page:
         fine = f"{_many(counts['pass'], 'check')} passed; {counts['absent']} not applicable here (fact absent)"
         yield from self.folded(fine)
         if not failing:
-            yield from self._nothing_fails(counts, bool(report.snapshot.errors))
+            yield from self._nothing_fails(counts, bool(report.snapshot.errors), drawing.is_path(report.snapshot))
             return
         fixes = {finding.rule.id: finding.rule.fix.safe for finding in failing}
         safe = sum(fixes.values())
@@ -164,14 +173,19 @@ class _Page:
             grave = f", {number} at {self.fail_on} or worse"
         advice = f"{_many(len(fixes), 'rule')} to mend: {safe} safely, {len(fixes) - safe} with care."
         yield from self.folded(f"{_many(len(failing), 'finding')} failed{grave}. {advice}")
-        yield from self.folded("Next: audit-tcp explain RULE; --save FILE keeps this state for later comparing.")
+        kept = "" if drawing.is_path(report.snapshot) else "; --save FILE keeps this state for later comparing"
+        yield from self.folded(f"Next: audit-tcp explain RULE{kept}.")
 
-    def _nothing_fails(self, counts: Counter[str], unread: bool) -> list[str]:
+    def _nothing_fails(self, counts: Counter[str], unread: bool, is_path: bool) -> list[str]:
         if not counts["pass"] + counts["waived"]:
-            return self.folded("Nothing could be judged: the host has none of what this profile looks at.", "medium")
+            lacking = (
+                "too little is known of the hops" if is_path else "the host has none of what this profile looks at"
+            )
+            return self.folded(f"Nothing could be judged: {lacking}.", "medium")
         if counts["error"] or unread:
             return self.folded("Nothing fails of what could be judged; what could not be stands above.", "medium")
-        return self.folded("Nothing fails. --save FILE keeps this state for later comparing.", "good")
+        kept = "" if is_path else " --save FILE keeps this state for later comparing."
+        return self.folded(f"Nothing fails.{kept}", "good")
 
 
 class _Fleet:
@@ -179,6 +193,7 @@ class _Fleet:
 
     def __init__(self) -> None:
         self.hosts = self.failed = 0
+        self.thing = "host"
         self.failing: Counter[str] = Counter()
         self.worst: list[tuple[tuple[int, ...], str, str]] = []
 
@@ -186,6 +201,8 @@ class _Fleet:
         """Counts one report."""
         found = Counter(finding.rule.severity for finding in report.findings if finding.verdict == "fail")
         self.hosts += 1
+        if drawing.is_path(report.snapshot):
+            self.thing = "path"
         self.failed += bool(report.failure)
         self.failing += found
         badness = (-bool(report.failure), *(-found[severity] for severity in WORST_FIRST), self.hosts)
@@ -196,17 +213,17 @@ class _Fleet:
     def lines(self, page: _Page) -> Iterator[str]:
         """The table of the worst hosts, and the totals."""
         column = min(max(columns(host) for _, host, _ in self.worst), page.width - 32)
-        yield page.paint(padded("host", column) + "".join(f"{name:>8}" for name in WORST_FIRST), "bold")
+        yield page.paint(padded(self.thing, column) + "".join(f"{name:>8}" for name in WORST_FIRST), "bold")
         for (_, *found, _), host, failure in self.worst:
             counts = "".join(f"{-count:>8}" for count in found)
             style = next((name for name, count in zip(WORST_FIRST, found, strict=True) if count), "")
-            row = padded(host, column) + (f"  FAILED: {failure}" if failure else counts)
+            row = padded(fold(host, column)[0], column) + (f"  FAILED: {failure}" if failure else counts)
             yield from page.folded(row, "failed" if failure else style)
         if self.hosts > len(self.worst):
-            rest = _many(self.hosts - len(self.worst), "host")
+            rest = _many(self.hosts - len(self.worst), self.thing)
             yield from page.folded(f"and {rest} no worse than the last of these")
         totals = ", ".join(f"{self.failing[name]} {name}" for name in WORST_FIRST)
-        yield from page.folded(f"{self.hosts} hosts: {totals}; {self.failed} could not be audited")
+        yield from page.folded(f"{self.hosts} {self.thing}s: {totals}; {self.failed} could not be audited")
 
 
 def _many(count: int, thing: str) -> str:

@@ -1,0 +1,1 @@
+"""A request path: its hops in order, the connections between them, and whether their timers are ordered."""
