@@ -59,19 +59,24 @@ class Process:
 
     @property
     def files(self) -> Host:
-        """The file tree that it sees: the host's own, or its container's; errors are told of the host."""
+        """The file tree that it sees: the host's own, its container's, or the host's with mounts of its own."""
         if self._files is None:
-            self._files = self._host if self._shares_root() else self._host.below(self._path("root"))
+            self._files = self._tree() if self._host.live else self._host
         return self._files
 
-    def _shares_root(self) -> bool:
-        if not self._host.live:
-            return True
+    def _tree(self) -> Host:
+        root = self._path("root")
         try:
-            own, its = os.stat("/"), os.stat(self._path("root"))
-        except OSError:
-            return True
-        return (own.st_dev, own.st_ino) == (its.st_dev, its.st_ino)
+            same_root = _inode("/") == _inode(root)
+            same_mounts = _inode("/proc/self/ns/mnt") == _inode(self._path("ns/mnt"))
+        except OSError:  # it ended, or is another user's
+            return self._host
+        if same_root and same_mounts:
+            return self._host
+        tree = self._host.below(root)
+        if same_root:  # a unit with mounts of its own: its paths are those that an administrator knows
+            tree.prefix = ""
+        return tree
 
     @property
     def namespace(self) -> str:
@@ -84,6 +89,11 @@ class Process:
             inode = (status.st_dev, status.st_ino)
             return next((space.name for space in find(self._host) if space.inode == inode), HOST)
         return HOST
+
+
+def _inode(path: str) -> "tuple[int, int]":
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def running(host: Host) -> "list[Process]":
