@@ -3,7 +3,8 @@
     require() -> str | None                     why no host can be booted here, or None
     image(release, variant="full") -> str       the tree of "bookworm" or "trixie", built once a recipe;
                                                 variant "minimal" has python3-minimal instead of python3: no
-                                                ctypes, shutil, asyncio; in bookworm not even json
+                                                ctypes, shutil, asyncio; in bookworm not even json; "servers" has
+                                                the servers of SERVERS and a Tomcat, to be started one by one, not booted
     with Machine("web", "bookworm", files={"/etc/sysctl.d/50-x.conf": "net.ipv4.tcp_fin_timeout = 30\\n"},
                  links={"/etc/sysctl.d/60-x.conf": "/dev/null"}) as web:
         web.run(argv, check=True)               CompletedProcess[str], over ssh as root
@@ -53,6 +54,8 @@ TOOLS = {
     "unshare": "util-linux",
 }
 PYTHONS = {"full": "python3", "minimal": "python3-minimal"}
+SERVERS = ("nginx", "apache2", "haproxy", "default-jre-headless", "nodejs", "gunicorn", "uvicorn", "python3-hypercorn")
+TOMCATS = {"bookworm": "tomcat10", "trixie": "tomcat11"}
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "procps", "iproute2", "sudo")
 HOOKS = (
     'rm -f "$1"/etc/ssh/ssh_host_*',  # each rack brings its own
@@ -104,6 +107,8 @@ def cache_directory() -> str:
 
 
 def _recipe(release: str, variant: str) -> list[str]:
+    if variant == "servers":
+        return ["--variant=minbase", f"--include={','.join((*SERVERS, TOMCATS[release]))}", release]
     hooks = [f"--customize-hook={hook}" for hook in HOOKS]
     return ["--variant=minbase", f"--include={','.join((*PACKAGES, PYTHONS[variant]))}", *hooks, release]
 

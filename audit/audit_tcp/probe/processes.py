@@ -32,13 +32,19 @@ class Process:
     @property
     def executable(self) -> "str | None":
         """The path of its program as it sees it, also when the file was replaced since."""
-        path = self._host.link(self._path("exe"))
+        path = self._seen("exe")
         return path[: -len(" (deleted)")] if path and path.endswith(" (deleted)") else path
 
     @property
     def directory(self) -> str:
         """Its working directory as it sees it."""
-        return self._host.link(self._path("cwd")) or "/"
+        return self._seen("cwd") or "/"
+
+    def _seen(self, name: str) -> "str | None":
+        """A link of /proc/PID as the process sees its target: the kernel writes it with the root that it was given."""
+        path, root = self._host.link(self._path(name)), self._host.link(self._path("root"))
+        inside = path is not None and root not in (None, "/") and (path + "/").startswith(str(root) + "/")
+        return path[len(str(root)) :] or "/" if path is not None and inside else path
 
     @property
     def parent(self) -> int:
