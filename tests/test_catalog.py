@@ -20,7 +20,7 @@ TEXTS = {"kind_of", "mode", "worker_class"}
 TIMERS = {
     "idle_timeout_s", "max_age_s", "advertised_idle_s", "header_timeout_s", "body_timeout_s", "request_timeout_s",
     "send_timeout_s", "tunnel_timeout_s", "h2_idle_timeout_s", "connect_timeout_s", "response_timeout_s",
-    "user_timeout_s", "keepidle_s", "keepintvl_s", "hint_buffer_s", "ping_interval_s", "min_ping_interval_s", "pool_purge_s", "hint_max_s",
+    "user_timeout_s", "keepidle_s", "keepintvl_s", "hint_buffer_s", "ping_interval_s", "min_ping_interval_s", "pool_purge_s", "hint_max_s", "backend_timeout_s",
 }  # fmt: skip
 FACTS = FLAGS | COUNTS | TEXTS | TIMERS
 

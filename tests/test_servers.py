@@ -111,6 +111,103 @@ def test_backlogs():
     assert "somaxconn" not in filled("server", {"netns": "web1"}, *SPACES)
 
 
+@pytest.mark.parametrize(
+    ("listens", "running", "in_force"),
+    [
+        (["127.0.0.1:80"], True, 5),
+        (["127.0.0.2:80"], True, None),
+        (["*:80"], True, None),
+        (["*:81"], True, 9),
+        (["0.0.0.0:81"], True, 9),
+        (["[::1]:82"], True, 3),
+        (["shop.example:80"], True, 5),
+        (["127.0.0.1:80"], False, None),
+    ],
+)
+def test_a_backlog_is_that_of_the_same_address(listens, running, in_force):
+    listeners = [
+        subject("listener", f"host {address}:{port}", {"address": address, "port": port, "smallest_backlog": backlog})
+        for address, port, backlog in (("127.0.0.1", 80, 5), ("::", 81, 9), ("::1", 82, 3))
+    ]
+    facts = filled("server", {"listen": listens, "running": running, "backlog": 511}, *listeners)
+    assert value(facts, "backlog_in_force") == in_force
+
+
+def test_what_code_sets_has_no_default():
+    facts = filled("server", {**NODE, "set_by_code": ["idle_timeout_s"]})
+    assert "idle_timeout_s" not in facts
+
+
+def test_each_thing_wrong_with_a_configuration_is_a_subject():
+    traps = ["/etc/a.conf:3: TimeOut 5m means 5 s", "/etc/b.conf:7: ttl=1m means 1 s"]
+    found = defaults.fill(
+        snapshot_of(subject("config", "apache", {"program": "apache", "unit_traps": traps, "no_effect": []}))
+    ).subjects
+    assert [(one.name, {name: fact.value for name, fact in one.facts.items()}) for one in found] == [
+        ("apache", {"program": "apache", "no_effect": ()}),
+        ("apache /etc/a.conf:3", {"unit_traps": (traps[0],)}),
+        ("apache /etc/b.conf:7", {"unit_traps": (traps[1],)}),
+    ]
+    assert found[1].facts["unit_traps"].origin == "/etc/a.conf:3"
+
+
+@pytest.mark.parametrize(
+    ("facts", "for_ever"),
+    [
+        ({"response_timeout_s": math.inf}, True),
+        ({"response_timeout_s": 86400}, False),
+        ({"response_timeout_s": math.inf, "mode": "tcp"}, None),
+        ({"response_timeout_s": math.inf, "tunnel_timeout_s": 3600}, None),
+        ({}, None),
+    ],
+)
+def test_whether_a_proxy_waits_for_ever(facts, for_ever):
+    assert value(filled("upstream", facts), "waits_for_ever") == for_ever
+
+
+@pytest.mark.parametrize(
+    ("facts", "loopback"),
+    [
+        ({"listen": ["127.0.0.1:80", "[::1]:80"]}, True),
+        ({"listen": ["127.0.0.1:80", "*:80"]}, False),
+        ({"addresses": ["http://127.0.0.1:80", "unix:/run/x"]}, True),
+        ({"addresses": ["10.0.0.1:80"]}, False),
+        ({"addresses": []}, None),
+        ({"listen": "127.0.0.1"}, None),
+    ],
+)
+def test_what_never_leaves_the_machine(facts, loopback):
+    assert value(filled("upstream", facts), "loopback") == loopback
+
+
+def test_the_place_of_a_derived_fact_is_where_it_was_written():
+    facts = filled("server", {"so_keepalive": True, "netns": "web1"}, *SPACES)
+    assert facts["first_probe_s"].origin == "origin of so_keepalive; origin of net.ipv4.tcp_keepalive_time"
+    facts = filled("upstream", {"pool_size": 8, "http_version": 1.0})
+    assert facts["reuse"].origin == "origin of pool_size; origin of http_version"
+
+
+@pytest.mark.parametrize("wrong", ["x", ("x",), True])
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "idle_timeout_s",
+        "http_version",
+        "pool_size",
+        "backlog",
+        "so_keepalive",
+        "keepidle_s",
+        "listen",
+        "running",
+        "netns",
+        "response_timeout_s",
+    ],
+)
+def test_a_fact_of_the_wrong_type_breaks_nothing(fact, wrong):
+    for kind in ("server", "upstream"):
+        assert filled(kind, {**NODE, "so_keepalive": True, "backlog": 5, "listen": ["*:80"], fact: wrong}, *SPACES)
+
+
 @pytest.mark.parametrize(("version", "pool"), [([1, 29, 6], False), ([1, 29, 7], True)])
 def test_a_pool_that_nobody_configured(version, pool):
     facts = filled("upstream", {"program": "nginx", "version": version})

@@ -40,14 +40,17 @@ def is_path(snapshot: Snapshot) -> bool:
 def lines(snapshot: Snapshot, failing: Container[str], width: int) -> Iterator[str]:
     """The drawing, at most `width` columns wide; `failing` names the connections on which something is wrong."""
     links = [subject for subject in snapshot.subjects if subject.kind == "link"]
+    unknown = {error.where.removeprefix("link ") for error in snapshot.errors}
     bars = _Bars([value for link in links for value in _values(link)], width)
     for number, link in enumerate(links):
         if number == 0:
             yield _name(link, "client", width)
         yield from _row_of(link, TIMERS["client"], bars)
         yield from _layer4(link, bars, width)
-        mark = "!" if link.name in failing else "|"
-        yield from (f"  {mark}", f"  {mark} <- not in order" if link.name in failing else "  v")
+        if link.name in failing:
+            yield from ("  !", "  ! <- not in order")
+        else:
+            yield from ("  ?", "  ? <- not judged") if link.name in unknown else ("  |", "  v")
         yield _name(link, "server", width)
         yield from _row_of(link, TIMERS["server"], bars)
 

@@ -37,7 +37,11 @@ def bounded(path: str, limit: int, raises: type[AuditTcpError]) -> bytes:
 
 def read(path: str, raises: type[AuditTcpError]) -> dict[str, Any]:
     """The table in a TOML file. Raises `raises` naming the file, and line and column where TOML is broken."""
-    data = bounded(path, LARGEST, raises)
+    return parse(bounded(path, LARGEST, raises), path, raises)
+
+
+def parse(data: bytes, path: str, raises: type[AuditTcpError]) -> dict[str, Any]:
+    """The table in the bytes of a TOML file, as `read` gives it."""
     try:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError as error:

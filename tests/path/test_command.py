@@ -1,15 +1,18 @@
 """`audit-tcp path` as a user calls it: what it prints in each format, and its exit codes."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
 from audit_tcp import catalog, report
 from audit_tcp.cli import main
+from audit_tcp.path import file, terraform
 
 INVERTED = '[[hop]]\nkind = "alb"\n[[hop]]\nkind = "node"\nname = "app"\nversion = "22.1.0"\n'
 ORDERED = INVERTED + "keepAliveTimeout = 65000\n"
@@ -89,6 +92,95 @@ def test_one_broken_path_does_not_hide_the_others(run):
     assert "broken.toml:2: kind: no kind 'albb'" in err
     assert "[backend-closes-first]" in out
     assert "Nothing fails." in out
+
+
+LEGAL = {
+    "json": json.loads,
+    "sarif": json.loads,
+    "junit": ET.fromstring,
+    "markdown": str,
+    "prometheus": str,
+    "text": str,
+}
+SHOP = str(Path(__file__).with_name("plans") / "shop.json")
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """`bad.toml` breaks the program."""
+    load = file.load
+
+    def breaking(path, planned=None):
+        return 1 / 0 if path == "bad.toml" else load(path, planned)
+
+    monkeypatch.setattr(file, "load", breaking)
+
+
+@pytest.mark.parametrize("name", report.formats())
+def test_what_breaks_the_program_is_one_failed_path(run, broken, name):
+    code, out, err = run("inverted.toml", "bad.toml", "ordered.toml", "--format", name)
+    assert code == 1
+    assert "bad.toml: internal error, please report it: ZeroDivisionError" in err
+    assert LEGAL[name](out)
+    assert "backend-closes-first" in out
+
+
+def test_what_breaks_the_program_is_shown_to_who_mends_it(run, broken, monkeypatch):
+    monkeypatch.setenv("AUDIT_TCP_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        run("inverted.toml", "bad.toml")
+
+
+def test_facts_of_a_wrong_type_end_one_path_only(run):
+    facts = {"program": "node", "idle_timeout_s": {"value": "65", "origin": "x"}}
+    subject = {"kind": "server", "name": "node", "facts": facts}
+    Path("web1.json").write_text(
+        json.dumps({"schema": 1, "host": "h", "kernel": "", "os": "", "taken": "", "subjects": [subject], "errors": []})
+    )
+    Path("bad.toml").write_text(INVERTED.replace('version = "22.1.0"', 'snapshot = "web1.json"'))
+    code, out, err = run("ordered.toml", "bad.toml", "ordered.toml", "--format", "json")
+    assert code == 1
+    assert "bad.toml:6: snapshot: web1.json: server node: idle_timeout_s: a number is needed, not '65'" in err
+    assert [bool(one.get("failure")) for one in json.loads(out)] == [False, True, False]
+
+
+def shop_of(idle_timeout):
+    """A plan with a balancer whose timer is out of its range."""
+    Path("plan.json").write_text(
+        re.sub(r'"idle_timeout": ?\d+', f'"idle_timeout":{idle_timeout}', Path(SHOP).read_text())
+    )
+    return "plan.json"
+
+
+PLANS = {
+    "one illegal value": (lambda patch: shop_of(99999), "idle_timeout"),
+    "too many paths": (lambda patch: patch.setattr(terraform, "MOST_PATHS", 1) or SHOP, "more than 1 paths"),
+    "no plan": (lambda patch: "inverted.toml", "not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", report.formats())
+@pytest.mark.parametrize(("plan", "told"), PLANS.values(), ids=PLANS)
+def test_a_plan_that_fails_is_one_failed_path(run, monkeypatch, name, plan, told):
+    code, out, err = run("--terraform", plan(monkeypatch), "--format", name)
+    assert code == 1
+    assert told in err
+    assert LEGAL[name](out)
+
+
+def test_a_plan_that_fails_hides_no_path_that_needs_none(run):
+    Path("needs.toml").write_text(INVERTED.replace('kind = "alb"', 'terraform = "aws_lb.web"'))
+    code, out, err = run("inverted.toml", "needs.toml", "--terraform", "gone.json", "--format", "json")
+    assert code == 1
+    assert [bool(one.get("failure")) for one in json.loads(out)] == [True, False, True]
+    assert err.count("gone.json: No such file") == 2
+
+
+def test_a_path_from_a_pipe(run):
+    command = [sys.executable, "-m", "audit_tcp", "path", "/dev/stdin"]
+    done = subprocess.run(command, input=INVERTED, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "[backend-closes-first]" in done.stdout
 
 
 UNKNOWN = '[[hop]]\nkind = "client"\n[[hop]]\nkind = "server"\n'

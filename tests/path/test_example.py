@@ -25,6 +25,7 @@ NGINX = server("nginx *:80", version=[1, 22, 1], listen=["*:80"], idle_timeout_s
 APP = pool("nginx app", "127.0.0.1:8080", version=[1, 22, 1], pool_size=32, http_version=1.1, sends_close=False)
 TOMCAT = server("tomcat HTTP *:8080", version=[10, 1, 5], listen=["*:8080"], idle_timeout_s=20, max_requests=math.inf)
 APACHE = server("apache *:80", listen=["*:80"], so_keepalive=True, netns="host")
+STOPPED = server("apache *:80", listen=["*:80"], idle_timeout_s=5, running=False)
 HAPROXY = server("haproxy frontend www", listen=["*:80"], idle_timeout_s=10, mode="http")
 BACKEND = pool("haproxy backend app", "http://localhost:8000")
 GUNICORN = server("gunicorn 127.0.0.1:8000", listen=["127.0.0.1:8000"], idle_timeout_s=2)
@@ -51,6 +52,11 @@ CASES = {
     "a proxy that calls itself": ([NGINX, pool("nginx app", "127.0.0.1:80")], [("client", "client"), ("nginx *:80", "nginx")]),
     "programs that nobody knows": ([server("mine *:80"), server("requests *:1")], [("client", "client"), ("server", "server")]),
     "hostile": ([HOSTILE], [("client", "client"), (None, "nginx")]),
+    "what runs is first": ([STOPPED, NGINX, APP, TOMCAT], [("client", "client"), ("nginx *:80", "nginx"), ("tomcat HTTP *:8080", "tomcat")]),
+    "a server that runs is before a proxy that does not": ([STOPPED, TOMCAT], [("client", "client"), ("tomcat HTTP *:8080", "tomcat")]),
+    "a proxy that leads on and does not run": ([NGINX, server("haproxy fe", running=False, listen=["*:80"]), pool("haproxy be", "127.0.0.1:8080"), TOMCAT], [("client", "client"), ("nginx *:80", "nginx")]),
+    "behind it what runs": ([NGINX, pool("nginx app", "127.0.0.1:8080"), server("apache *:8080", running=False, listen=["*:8080"], idle_timeout_s=5), TOMCAT], [("client", "client"), ("nginx *:80", "nginx"), ("tomcat HTTP *:8080", "tomcat")]),
+    "nothing runs": ([STOPPED], [("client", "client"), ("apache *:80", "apache")]),
     "many": ([server(f"nginx *:{port}", listen=[f"*:{port}"], idle_timeout_s=port) for port in range(1, 200)], [("client", "client"), ("nginx *:1", "nginx")]),
 }  # fmt: skip
 
@@ -104,6 +110,8 @@ LINES = {
     "a snapshot instead": ([NGINX], '#     take_server = "nginx *:80"  # if it has several'),
     "a balancer": ([], "# idle_timeout.timeout_seconds = 60           # seconds"),
     "another server": ([NGINX, APP, TOMCAT, APACHE], "#     apache *:80"),
+    "what does not run": ([STOPPED], "# Found on this host, but not running: apache *:80"),
+    "another that does not run": ([STOPPED, NGINX, APP, TOMCAT], "#     apache *:80 (not running)"),
     "the rest in number": (CASES["many"][0], "#     and 188 more: audit-tcp host shows them"),
     "what is legal of a hostile host": ([HOSTILE], "server.header_timeout_s = 7  # origin of header_timeout_s"),
 }
@@ -146,3 +154,45 @@ def test_a_long_place_keeps_its_end():
 def test_the_command_writes_one_for_this_host(tmp_path, capsys):
     assert main(["path", "--init"]) == 0
     assert len(loaded(tmp_path, capsys.readouterr().out).hops) >= 2
+
+
+def placed(one, fact, place):
+    return Subject(one.kind, one.name, {**one.facts, fact: one.facts[fact]._replace(origin=place)})
+
+
+SITES = "/etc/nginx/sites-enabled/shop"
+FIRST = placed(server("nginx *:80 a", listen=["*:80"], idle_timeout_s=75), "listen", f"{SITES}:1")
+SECOND = placed(server("nginx *:80 b", listen=["*:80"], idle_timeout_s=60), "listen", f"{SITES}:20")
+OWN = {
+    "the first server's": (FIRST, f"{SITES}:19", f"{SITES}:25", "nginx one"),
+    "the second server's": (SECOND, f"{SITES}:5", f"{SITES}:25", "nginx two"),
+    "not that of another": (FIRST, f"{SITES}:25", f"{SITES}:2", "nginx two"),
+    "in other files nothing is known": (SECOND, "/etc/nginx/snippets/app:5", "/etc/nginx/snippets/app:25", "nginx one"),
+    "before all servers nothing is known": (
+        placed(SECOND, "listen", f"{SITES}:90"),
+        f"{SITES}:5",
+        f"{SITES}:25",
+        "nginx one",
+    ),
+    "no place": (FIRST, "a wrong one", "another:", "nginx one"),
+}
+
+
+@pytest.mark.parametrize(("first", "one", "two", "expected"), OWN.values(), ids=OWN)
+def test_a_server_has_the_pools_of_its_own_locations(first, one, two, expected):
+    pools = [
+        placed(pool(f"nginx {name}", address, mode="http"), "mode", place)
+        for name, address, place in (("one", "10.0.0.1:80", one), ("two", "10.0.0.2:80", two))
+    ]
+    others = [] if first.facts["listen"].origin == f"{SITES}:90" else [FIRST, SECOND]
+    text = text_of(first, *(other for other in others if other.name != first.name), *pools)
+    told = next(line for line in text.splitlines() if line.startswith("# Its pool"))
+    assert told.startswith(f"# Its pool: {expected}")
+
+
+def test_only_a_pool_of_its_own_leads_on(tmp_path):
+    """The first server's pool leads away: what the second one passes to is not behind it."""
+    away = placed(pool("nginx away", "10.0.0.1:80", mode="http"), "mode", f"{SITES}:2")
+    app = placed(pool("nginx app", "127.0.0.1:8080", mode="http"), "mode", f"{SITES}:22")
+    names = [hop.name for hop in loaded(tmp_path, text_of(FIRST, SECOND, away, app, TOMCAT)).hops]
+    assert names == ["client", "nginx *:80 b", "tomcat HTTP *:8080"]

@@ -74,7 +74,12 @@ def test_what_is_stated(kind, keys, facts):
         (PROXY, {"upstream.idle_timout_s": 60}, "did you mean upstream.idle_timeout_s?"),
         (PROXY, {"middle.idle_timeout_s": 60}, "no such setting of a balancer"),
         (PROXY, {"idle.second": 60}, "did you mean idle.seconds?"),
-        (PROXY, {"server.idle_timeout_s": -1}, 'from 0 to 1000000000 or "unlimited" is needed, not -1'),
+        (
+            PROXY,
+            {"server.idle_timeout_s": -1},
+            'seconds from 0 to 1000000000 or "unlimited", written as a number, not -1',
+        ),
+        (PROXY, {"idle.seconds": "x"}, "seconds from 1 to 4000"),
         (PROXY, {"server.idle_timeout_s": float("nan")}, "not nan"),
         (PROXY, {"server.idle_timeout_s": 2e9}, "not 2000000000.0"),
         (POOL, {"evicts": 1}, "evicts: true or false is needed, not 1"),
@@ -97,6 +102,7 @@ def test_a_value_that_looks_like_another_unit_is_told():
         "shop.toml:3: hop 2: maxLifetime: below 30 s a pool takes 1800 s instead",
     ]
     assert stated(POOL, maxLifetime=60000)[0]["upstream.max_age_s"].value == 60
+    assert stated(POOL, maxLifetime=30000) == ({"upstream.max_age_s": Fact(30, "shop.toml:3: hop 2")}, [])
 
 
 def test_what_is_stated_beats_what_is_shipped_beats_the_default():
@@ -129,7 +135,7 @@ def test_versions(text, version):
     assert hops.version_of(text, "here") == version
 
 
-@pytest.mark.parametrize("text", ["", "latest", 22, None, "v1"])
+@pytest.mark.parametrize("text", ["", "latest", 22, None, "v1", "1.24.0junk", "1.2.3.4.5"])
 def test_what_is_no_version(text):
     with pytest.raises(PathError, match="here: version"):
         hops.version_of(text, "here")
@@ -139,5 +145,5 @@ def test_an_unknown_kind_names_its_neighbours():
     near = next(name for name in catalog.names() if len(name) > 3)
     with pytest.raises(PathError, match=f"did you mean .*{near}"):
         hops.kind_of(f"{near}x", "here")
-    with pytest.raises(PathError, match="there are "):
+    with pytest.raises(PathError, match="--kinds` lists them"):
         hops.kind_of("qqqqqqqqqq", "here")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from audit_tcp.catalog import Kind
+from audit_tcp.catalog import Default, Kind
 from audit_tcp.errors import PathError
 from audit_tcp.model import Fact
 from audit_tcp.path import links
@@ -69,8 +69,8 @@ def test_an_order_that_cannot_be(roles, told):
             {"idle_timeout_s": 60},
             {"client_idle_s": 90, "server_idle_s": 60, "client_reuses": True},
         ),
-        ({"idle_timeout_s": 90}, {"idle_timeout_s": 60}, {"server_closes": True, "idle_ordered": False}),
-        ({"idle_timeout_s": 4}, {"idle_timeout_s": math.inf}, {"server_closes": False, "idle_ordered": True}),
+        ({"idle_timeout_s": 90}, {"idle_timeout_s": 60}, {"server_closes": True}),
+        ({"idle_timeout_s": 4}, {"idle_timeout_s": math.inf}, {"server_closes": False}),
         ({"idle_timeout_s": 0}, {"idle_timeout_s": 5}, {"client_reuses": False, "client_idle_s": None}),
         (
             {"idle_timeout_s": 90, "reuse": False},
@@ -108,6 +108,10 @@ def test_an_order_that_cannot_be(roles, told):
         ),
         ({}, {"idle_timeout_s": 65, "h2_idle_timeout_s": 20}, {"server_idle_s": 65}),
         ({}, {"idle_timeout_s": 65, "h2_idle_timeout_s": 20, "http2": True}, {"server_idle_s": 20}),
+        ({}, {"idle_timeout_s": 65, "h2_idle_timeout_s": 20, "http2": False}, {"server_idle_s": 65}),
+        ({"http_version": 1.1}, {"idle_timeout_s": 65, "h2_idle_timeout_s": 20, "http2": True}, {"server_idle_s": 65}),
+        ({"http_version": 2}, {"idle_timeout_s": 65, "h2_idle_timeout_s": 20, "http2": True}, {"server_idle_s": 20}),
+        ({"idle_timeout_s": 60, "max_age_s": 1800}, {}, {"client_renews_s": 60}),
         ({"max_age_s": 1800}, {}, {"client_renews_s": 1800, "client_max_age_s": 1800}),
         ({"max_age_s": 1800, "ping_interval_s": 120}, {}, {"client_renews_s": 120}),
     ],
@@ -132,8 +136,8 @@ def test_idle_timers_of_a_connection(client, server, wanted):
         ({"idle_timeout_s": math.inf, "max_age_s": 300}, {}, math.inf),
         ({"idle_timeout_s": math.inf, "max_age_s": 300, "evicts": True}, {}, 300),
         ({"idle_timeout_s": math.inf}, {"idle_timeout_s": 75}, 75),
-        ({"idle_timeout_s": math.inf}, {"idle_timeout_s": 0}, math.inf),
-        ({"reuse": False}, {"idle_timeout_s": 75}, 75),
+        ({"idle_timeout_s": math.inf}, {"idle_timeout_s": 0}, None),
+        ({"reuse": False}, {"idle_timeout_s": 75}, None),
         ({}, {"idle_timeout_s": 75}, 75),
         ({}, {"idle_timeout_s": 3600}, None),
     ],
@@ -179,6 +183,49 @@ def test_probes_of_another_connection_are_named():
     assert (second.facts["probes"].value, second.facts["flow_kept"].value) == (False, False)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "tracked"),
+    [
+        (("balancer", "conntrack"), 350),
+        (("conntrack", "balancer"), None),
+        (("conntrack", "balancer", "conntrack"), 350),
+        (("balancer", "nat"), None),
+    ],
+)
+def test_the_tracking_behind_a_balancer_counts(kinds, tracked):
+    middles = [
+        hop("middle", f"m{n}", idle_timeout_s=350 if kind == "conntrack" else 600, kind_of=kind)
+        for n, kind in enumerate(kinds)
+    ]
+    assert facts_of(hop("client"), *middles, hop("server")).get("conntrack_idle_s") == tracked
+
+
+def test_the_shortest_tracking_behind_a_balancer_counts():
+    middles = [hop("middle", "nlb", idle_timeout_s=600, kind_of="balancer")]
+    middles += [hop("middle", f"c{value}", idle_timeout_s=value, kind_of="conntrack") for value in (432000, 350)]
+    assert facts_of(hop("client"), *middles, hop("server"))["conntrack_idle_s"] == 350
+
+
+@pytest.mark.parametrize(("probe", "silence"), [({}, 400), ({"so_keepalive": True, "keepidle_s": 60}, 60)])
+def test_how_long_a_tunnel_is_silent(probe, silence):
+    found = facts_of(hop("client", **probe), hop("middle", idle_timeout_s=350), hop("server"), ping_interval_s=400)
+    assert found["tunnel_silence_s"] == silence
+
+
+def test_a_default_of_an_unknown_version_counts_where_all_agree():
+    changed = Default((((8,), 5), ((20, 18), 6)), "somewhere")
+    node = Hop("app", Kind("node", "Node.js", "server", {"server.idle_timeout_s": changed}), {})
+    assert facts_of(hop("client", idle_timeout_s=60), node)["server_idle_s"] == 6
+    assert facts_of(hop("client", idle_timeout_s=4), node)["server_idle_s"] == 6
+    assert "server_idle_s" not in facts_of(hop("client", idle_timeout_s=5), node)
+    assert "server_idle_s" not in facts_of(hop("client"), node)
+
+
+def test_probes_that_are_stated_count_without_the_switch():
+    side = {"idle_timeout_s": math.inf, "keepidle_s": 60}
+    assert facts_of(hop("client", **side), hop("middle", idle_timeout_s=350), hop("server"))["first_probe_s"] == 60
+
+
 def test_balancer_and_conntrack():
     found = facts_of(
         hop("client"),
@@ -197,6 +244,10 @@ def test_balancer_and_conntrack():
         ({"user_timeout_s": 30}, 30),
         ({"response_timeout_s": 60}, 60),
         ({"user_timeout_s": math.inf}, 924.6),
+        ({"user_timeout_s": 0}, 924.6),
+        ({"user_timeout_s": 1800}, 1800),
+        ({"user_timeout_s": 1800, "response_timeout_s": 60}, 60),
+        ({"tcp_retries2": math.inf}, 29724.6),
     ],
 )
 def test_when_a_dead_peer_is_noticed(client, dead):

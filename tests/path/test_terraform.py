@@ -494,6 +494,60 @@ def test_a_large_plan_takes_time_in_proportion(tmp_path):
     assert time.process_time() - began < 20
 
 
+def test_many_attachments_take_time_in_proportion(tmp_path):
+    lines = [
+        resource("aws_lb.l", load_balancer_type="network", arn="lb"),
+        resource("aws_autoscaling_group.g", name="g", launch_template=[{"id": "t"}]),
+        resource("aws_launch_template.t", id="t", **TEMPLATE),
+    ]
+    for number in range(800):
+        group = [{"target_group_arn": f"g{number}"}]
+        lines += [
+            resource(f"aws_lb_listener.l[{number}]", load_balancer_arn="lb", protocol="TCP", default_action=group),
+            resource(f"aws_lb_target_group.g[{number}]", arn=f"g{number}", port=80),
+        ]
+    for number in range(8000):
+        to = {"lb_target_group_arn": f"g{number % 800}", "autoscaling_group_name": "g"}
+        lines.append(resource(f"aws_autoscaling_attachment.a[{number}]", **to))
+    document = plan_of(*lines)
+    began = time.process_time()
+    found = names(loaded(tmp_path, document), WEB)
+    assert len(found) == 1
+    assert "aws_launch_template.t" in found[0]
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ('name = "edge"', ""),
+        ('kind = "alb"', ""),
+        ('kind = "nlb"', "kind: the plan tells that this is alb"),
+        ('version = "1"', "version: not beside `terraform`, which tells it"),
+        ('take_server = ""', "take_server: not beside `terraform`"),
+    ],
+)
+def test_what_stands_beside_a_resource(tmp_path, more, told):
+    plan = loaded(tmp_path, plan_of(resource("aws_lb.web", idle_timeout=60)))
+    path = tmp_path / "shop.toml"
+    path.write_text(f'[[hop]]\nterraform = "aws_lb.web"\n{more}\n[[hop]]\nkind = "server"\n')
+    if told:
+        with pytest.raises(PathError) as caught:
+            file.load(str(path), plan.hop)
+        assert f"shop.toml:3: {told}" in str(caught.value)
+    else:
+        assert file.load(str(path), plan.hop).hops[0].facts["upstream.idle_timeout_s"].value == 60
+
+
+def test_a_host_with_facts_of_a_wrong_type(tmp_path):
+    path = str(tmp_path / "web1.json")
+    snapshot.save(snapshot_of(server("nginx", 80, "75")), path)
+    with pytest.raises(
+        PathError, match=r"web1\.json: server nginx \*:80: idle_timeout_s: a number is needed, not '75'"
+    ):
+        terraform.host(path)
+
+
 JUNK = [None, True, False, 0, -1, 1e308, "", "x" * 300, "\x1b[2J\u202e", [], {}, [None], [[]], {"references": ["var.a", "module.b.c", 3]}, {"a": {}}, [{"references": [{}]}]]  # fmt: skip
 
 

@@ -87,6 +87,11 @@ HOSTS = [
     ("<VirtualHost *>\nServerName a\n</VirtualHost>", {"*:* a": {"listen": ["*:80"]}}),
     ("<VirtualHost *:80>\n</VirtualHost>\n<VirtualHost *:80>\n</VirtualHost>", {"*:80": {}, f"*:80 ({PATH}:8)": {}}),
     ("<VirtualHost *:8080>\nServerName a\n</VirtualHost>", {"*:8080 a": {"listen": ["*:8080"]}, "*:80 (main server)": {}}),
+    (
+        "Listen 81\n<VirtualHost *:80>\nServerName a\nKeepAliveTimeout 3\n</VirtualHost>\n<VirtualHost *:81>\nServerName b\nKeepAliveTimeout 30\n</VirtualHost>\n"
+        "<VirtualHost *:80 *:81>\nServerName c\n</VirtualHost>\n<VirtualHost *:81 *:80>\nServerName d\n</VirtualHost>",
+        {"*:80 a": {"idle_timeout_s": 3}, "*:81 b": {"idle_timeout_s": 30}, "*:80 c": {"idle_timeout_s": 3}, "*:81 d": {"idle_timeout_s": 3}},
+    ),
     ("<VirtualHost *:${NONE}>\nServerName a\nKeepAliveTimeout 3\n</VirtualHost>", {"? a": {"idle_timeout_s": 3, "listen": None}}),
 ]  # fmt: skip
 
@@ -246,8 +251,9 @@ FAULTS = [
     ("Include a*b*c*d*e*f*\n", {}, ":6", "stars"),
     ("Include loop.conf\n", {"loop.conf": "Include loop.conf\n"}, "/etc/apache2/loop.conf:1", "loop"),
     ("Include a\n", {"a": "Include b\n", "b": "Include a\n"}, "/etc/apache2/b:1", "loop"),
-    ("Include bin\n", {"bin": b"\x7fELF\0\0"}, "/etc/apache2/bin", "not a text"),
-    ("Include big\n", {"big": b"#\n" * (25 << 20)}, "/etc/apache2/big", "larger"),
+    ("Include bin\n", {"bin": b"\x7fELF\0\0"}, "/etc/apache2/bin:1", "not a text"),
+    ("Include big\n", {"big": b"#\n" * (25 << 20)}, "/etc/apache2/big:1", "larger"),
+    ("Include apache2.conf/x\n", {}, ":6", "Not a directory"),
     ("<A>\n" * 70 + "</A>\n" * 70, {}, ":66", "more than 60 sections"),
     ("<Macro M>\nUse M\n</Macro>\nUse M\n", {}, ":7", "uses itself"),
     ("<Macro M $a>\n</Macro>\nUse M\n", {}, ":8", "0 arguments"),
@@ -289,7 +295,27 @@ def test_a_module_that_is_not_there_is_told(tmp_path):
 def test_an_unreadable_file_is_told(tmp_path):
     grow(tmp_path, {PATH: LISTEN + "Include secret\n", "/etc/apache2/secret": ""})
     (tmp_path / "etc/apache2/secret").chmod(0)
-    assert collected(tmp_path)[1] == [("/etc/apache2/secret", "Permission denied")]
+    assert collected(tmp_path)[1] == [("/etc/apache2/secret:1", "Permission denied")]
+
+
+def test_links_that_lead_in_circles_end(tmp_path):
+    import time
+
+    links = {"/etc/apache2/c/a": ".", "/etc/apache2/c/b": "."}
+    grow(
+        tmp_path,
+        {PATH: LISTEN + "Include c\nInclude c\nTimeOut 44\n", "/etc/apache2/c/x": "KeepAliveTimeout 7\n"},
+        links,
+    )
+    start = time.process_time()
+    subjects, errors = collected(tmp_path)
+    assert time.process_time() - start < 3
+    assert errors == [
+        (f"{PATH}:6", "more than 20 directories within one another"),
+        (f"{PATH}:6", "Include: more than 2000 files and directories"),
+    ]
+    assert subjects[0][2]["unreadable"]["value"] == [f"{where}: {what}" for where, what in errors]
+    assert subjects[1][2]["send_timeout_s"]["value"] == 44
 
 
 BOMBS = {
@@ -322,6 +348,13 @@ RequestReadTimeout {SECRET}=1
 SetEnv API_KEY {SECRET}
 <VirtualHost {SECRET}/*:80>
 ServerName a{SECRET}/x?y={SECRET}
+ServerName https://u:{SECRET}@h/{SECRET}
+<Location /hook/{SECRET}>
+ProxyPass http://10.0.0.7/{SECRET} ttl=3
+</Location>
+<Location /${{PASS}}>
+ProxyPass http://10.0.0.8/${{PASS}} ttl={SECRET}
+</Location>
 ProxyPass /{SECRET} http://user:{SECRET}@10.0.0.5/{SECRET}?key={SECRET} secret={SECRET} ttl={SECRET} {SECRET}
 ProxyPass /b http://user:{SECRET}@10.0.0.5/ ttl=3x{SECRET}
 ProxyPass /c {SECRET}
@@ -353,6 +386,24 @@ def test_secrets_reach_nothing(tmp_path):
     subjects, errors = collected(tmp_path)
     assert len(errors) > 5
     assert SECRET not in json.dumps([subjects, errors])
+
+
+UNTOLD = [
+    f'Include "http://u:{SECRET}@h/"',
+    f"Define PW {SECRET}\nInclude ${{PW}}.conf",
+    f"Define PW {SECRET}\nInclude ${{PW}}/*.conf",
+    f"Define PW {SECRET}\nInclude apache2.conf/${{PW}}",
+    f"Include {SECRET * 100}",
+    f"Define PW {SECRET}\n<IfModule ${{PW}}>\nKeepAlive On\n</IfModule>",
+    f"<VirtualHost u:{SECRET}@h:80>\n</VirtualHost>",
+]
+
+
+@pytest.mark.parametrize("text", UNTOLD, ids=range(len(UNTOLD)))
+def test_what_is_refused_is_not_repeated(tmp_path, text):
+    values, errors, config = read(tmp_path, LISTEN + text + "\n")
+    assert errors or config["no_effect"]
+    assert SECRET not in str(values) + str(errors)
 
 
 PLACES = [

@@ -105,6 +105,7 @@ def test_bad_input_is_told_by_its_place_and_the_rest_stays(tmp_path, text, told)
 def test_files_that_are_none(tmp_path, content):
     config, servers, _ = collected(caddy, host(tmp_path, {"/etc/caddy/Caddyfile": content}))
     assert len(config["unreadable"]) == 1
+    assert config["unreadable"][0].startswith(C + "1: ")
     assert servers == {}
 
 
@@ -160,13 +161,31 @@ def test_what_the_admin_interface_saved_is_read_after_resume(tmp_path):
 
 def test_without_a_file_nothing_is_known(tmp_path):
     config, _, _ = collected(caddy, host(tmp_path, {}, process(7, "caddy run", cwd="/srv")))
-    assert config["unreadable"] == ["caddy: no configuration file is named: what the admin interface set is not known"]
+    assert config["unreadable"] == [
+        "--config:1: no configuration file is named: what the admin interface set is not known"
+    ]
     assert list(caddy.collect(host(tmp_path / "b", {}, process(7, "caddy fmt x")))) == []
 
 
 def test_no_secret_leaves(tmp_path):
     text = '{\n acme_dns x hunter2\n email hunter2@x\n servers {\n  timeouts {\n   idle hunter2\n  }\n }\n}\na.example {\n basic_auth {\n  u hunter2\n }\n tls hunter2 hunter2\n reverse_proxy http://u:hunter2@b/hunter2?hunter2 {\n  header_up Authorization hunter2\n  transport http {\n   keepalive hunter2\n  }\n }\n hunter2 "hunter2\n'
     assert "hunter2" not in everything(caddy, host(tmp_path, {"/etc/caddy/Caddyfile": text}))
+
+
+SECRET_SITES = [
+    ("a.example {\n reverse_proxy h:80\n }\n reverse_proxy /x u:hunter2@h:80 {\n }\n", "caddy *:80 h"),
+    ("http://u:hunter2@a.example/hunter2 {\n}\n", "caddy *:80 a.example"),
+    ("u:hunter2@b.example:81?hunter2 {\n}\n", "caddy *:81 b.example"),
+    ("u:hunter2@{$HOST} {\n}\n", "caddy {$HOST}"),
+    ("a {\n bind u:hunter2@10.0.0.1\n}\n", "caddy 10.0.0.1:443 a"),
+]
+
+
+@pytest.mark.parametrize(("text", "name"), SECRET_SITES)
+def test_a_site_s_address_is_told_without_its_user(tmp_path, text, name):
+    one = host(tmp_path, {"/etc/caddy/Caddyfile": text})
+    assert name in collected(caddy, one)[1]
+    assert "hunter2" not in everything(caddy, one)
 
 
 def test_words_and_their_lines():

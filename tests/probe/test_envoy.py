@@ -114,6 +114,7 @@ def test_bad_input_is_told_by_its_place_and_the_rest_stays(tmp_path, text, told)
 def test_files_that_are_none(tmp_path, content):
     config, servers, _ = collected(envoy, host(tmp_path, {"/etc/envoy/envoy.yaml": content}))
     assert len(config["unreadable"]) == 1
+    assert config["unreadable"][0].startswith(P + "1: ")
     assert servers == {}
 
 
@@ -147,6 +148,19 @@ def test_no_secret_leaves(tmp_path):
         + "password: hunter2\nhunter2: {a: hunter2\n"
     )
     assert "hunter2" not in everything(envoy, host(tmp_path, {"/etc/envoy/envoy.yaml": text}))
+
+
+@pytest.mark.parametrize("address", ["u:hunter2@h", "http://u:hunter2@h/hunter2", "'::1'"])
+def test_an_address_is_told_without_its_user(tmp_path, address):
+    at = f"address: {{socket_address: {{address: {address}, port_value: 1}}}}"
+    backend = cluster("load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {" + at + "}}]}]}")
+    text = listener().replace("address: {socket_address: {address: 0.0.0.0, port_value: 8080}}", at)
+    one = host(tmp_path, {"/etc/envoy/envoy.yaml": text + backend.partition("\n")[2]})
+    _, servers, upstreams = collected(envoy, one)
+    shown = "[::1]:1" if "::1" in address else "h:1"
+    assert [facts["listen"] for facts in servers.values()] == [[shown]]
+    assert [facts["addresses"] for facts in upstreams.values()] == [[shown]]
+    assert "hunter2" not in everything(envoy, one)
 
 
 def bare(node):

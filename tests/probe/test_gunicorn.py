@@ -15,7 +15,9 @@ def one(root, arguments, files=None, **environment):
     return host(root, files, process(7, VENV + arguments, "gunicorn", "/srv/app", **environment))
 
 
-SYNC = {"idle_timeout_s": 0, "keepalive": False}
+SYNC = {"idle_timeout_s": 0, "keepalive": False, "header_timeout_s": 30}
+CLOSES = {"idle_timeout_s": 0, "keepalive": False}
+GREEN = {"idle_timeout_s": 2, "header_timeout_s": 2}
 AT = {"listen": ["127.0.0.1:8000"]}
 CASES = [
     # arguments, gunicorn.conf.py, environment, facts
@@ -23,13 +25,15 @@ CASES = [
     ("app:a --threads 4", None, {}, {"idle_timeout_s": 2, **AT}),
     ("app:a --threads=4 --keep-alive=75 --backlog 99", None, {}, {"idle_timeout_s": 75, "backlog": 99, **AT}),
     ("-kgthread -t9 -b:80 app:a", None, {}, {"idle_timeout_s": 2, "listen": ["0.0.0.0:80"]}),
-    ("-k sync -t 0 app:a", None, {}, {**SYNC, **AT, "request_timeout_s": "unlimited"}),
-    ("-k gevent -b [::1]:80 -b unix:/run/a app:a", None, {}, {"idle_timeout_s": 2, "listen": ["[::1]:80", "unix:/run/a"]}),
-    ("-k gevent -b localhost app:a", None, {}, {"idle_timeout_s": 2, "listen": ["localhost:8000"]}),
-    ("-k gevent -b fd://3 app:a", None, {}, {"idle_timeout_s": 2}),
-    ("-k gevent app:a", None, {"PORT": "81"}, {"idle_timeout_s": 2, "listen": ["0.0.0.0:81"]}),
-    ("-k tornado --keep-alive 0 app:a", None, {}, {**SYNC, **AT}),
-    ("--threads 9 --worker-connections 9 app:a", None, {}, {**SYNC, **AT}),
+    ("-k sync -t 0 app:a", None, {}, {**SYNC, **AT, "header_timeout_s": "unlimited", "request_timeout_s": "unlimited"}),
+    ("-k gevent -b [::1]:80 -b unix:/run/a app:a", None, {}, {**GREEN, "listen": ["[::1]:80", "unix:/run/a"]}),
+    ("-k gevent -b localhost app:a", None, {}, {**GREEN, "listen": ["localhost:8000"]}),
+    ("-k gevent -b fd://3 app:a", None, {}, GREEN),
+    ("-k gevent app:a", None, {"PORT": "81"}, {**GREEN, "listen": ["0.0.0.0:81"]}),
+    ("-k tornado --keep-alive 0 app:a", None, {}, {**CLOSES, **AT, "set_by_code": ["header_timeout_s"]}),
+    ("--threads 9 --worker-connections 9 app:a", None, {}, {**CLOSES, **AT}),
+    ("-k sync -t 7 app:a", None, {}, {**SYNC, **AT, "header_timeout_s": 7, "request_timeout_s": 7}),
+    ("-k gevent --keep-alive 0 app:a", None, {}, {**CLOSES, **AT, "set_by_code": ["header_timeout_s"]}),
     ("app:a", "threads = 2\nkeepalive = 7\n", {}, {"idle_timeout_s": 7, **AT}),
     ("app:a", "threads = 2\nkeepalive = 7\nkeepalive = 8\n", {}, {"idle_timeout_s": 8, **AT}),
     ("app:a", "threads = 2\nkeepalive: int = (\n  7 # seven\n)\n", {}, {"idle_timeout_s": 7, **AT}),
@@ -57,26 +61,47 @@ def test_settings(tmp_path, arguments, text, environment, facts):
     assert config["files"] == bool(text)
 
 
+IDLE_ALONE, WORKER, BACKLOG = ["idle_timeout_s"], ["idle_timeout_s", "header_timeout_s"], ["backlog"]
 UNKNOWN = [
-    # arguments, gunicorn.conf.py, what is told
-    ("app:a", "threads = 2\nkeepalive = secret()\n", "/srv/app/gunicorn.conf.py:2: keepalive is computed, its value is not known"),
-    ("app:a", "threads = 2\nif x:\n    keepalive = 7\n", "/srv/app/gunicorn.conf.py:3: keepalive is computed, its value is not known"),
-    ("app:a", "threads = 2\nkeepalive = 7\nkeepalive += 1\n", "/srv/app/gunicorn.conf.py:3: keepalive is computed, its value is not known"),
-    ("app:a", "worker_class = 'a' if b else 'c'\n", "/srv/app/gunicorn.conf.py:1: worker_class is computed, its value is not known"),
-    ("app:a", "threads = 2\nkeepalive = 'x'\n", "/srv/app/gunicorn.conf.py:2: keepalive is computed, its value is not known"),
-    ("app:a", "threads = 2\nbacklog = 1 << 4\n", "/srv/app/gunicorn.conf.py:2: backlog is computed, its value is not known"),
-    ("app:a -k tornado", None, "the command line: worker_class: what this worker does with keepalive is not known"),
-    ("app:a -k own.Worker", None, "the command line: worker_class: what this worker does with keepalive is not known"),
+    # arguments, gunicorn.conf.py, what has no default, what is told
+    ("app:a", "threads = 2\nkeepalive = secret()\n", IDLE_ALONE, "/srv/app/gunicorn.conf.py:2: keepalive is computed, its value is not known"),
+    ("app:a", "threads = 2\nif x:\n    keepalive = 7\n", IDLE_ALONE, "/srv/app/gunicorn.conf.py:3: keepalive is computed, its value is not known"),
+    ("app:a", "threads = 2\nkeepalive = 7\nkeepalive += 1\n", IDLE_ALONE, "/srv/app/gunicorn.conf.py:3: keepalive is computed, its value is not known"),
+    ("app:a", "worker_class = 'a' if b else 'c'\n", WORKER, "/srv/app/gunicorn.conf.py:1: worker_class is computed, its value is not known"),
+    ("app:a", "threads = 2\nkeepalive = 'x'\n", IDLE_ALONE, "/srv/app/gunicorn.conf.py:2: keepalive is computed, its value is not known"),
+    ("app:a", "threads = 2\nbacklog = 1 << 4\n", BACKLOG, "/srv/app/gunicorn.conf.py:2: backlog is computed, its value is not known"),
+    ("app:a -k tornado", None, WORKER, "the command line: worker_class: what this worker does with keepalive is not known"),
+    ("app:a -k own.Worker", None, WORKER, "the command line: worker_class: what this worker does with keepalive is not known"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "text", "told"), UNKNOWN)
-def test_what_is_not_known_is_told_and_no_default_takes_its_place(tmp_path, arguments, text, told):
+@pytest.mark.parametrize(("arguments", "text", "by_code", "told"), UNKNOWN)
+def test_what_is_not_known_is_told_and_no_default_takes_its_place(tmp_path, arguments, text, by_code, told):
     found = one(tmp_path, arguments, {"/srv/app/gunicorn.conf.py": text} if text else None)
     config, servers, _ = collected(gunicorn, found)
     assert config["unreadable"] == [told]
-    assert servers == {}
+    (facts,) = servers.values()
+    assert facts["set_by_code"] == by_code
+    assert not {*by_code} & {*facts}
     assert [f"{where}: {what}" for where, what in found.errors] == [told]
+
+
+@pytest.mark.parametrize(("arguments", "text"), [("-c /none.py", None), ("-c python:m", None), ("", b"\0")])
+def test_of_a_file_that_cannot_be_read_nothing_is_known_but_what_the_command_line_says(tmp_path, arguments, text):
+    files = {"/srv/app/gunicorn.conf.py": text} if text else None
+    _, servers, _ = collected(gunicorn, one(tmp_path / "a", "app:a " + arguments, files))
+    assert [own(found) for found in servers.values()] == [
+        {"set_by_code": ["idle_timeout_s", "backlog", "header_timeout_s"]}
+    ]
+    _, servers, _ = collected(gunicorn, one(tmp_path / "b", "app:a -k gthread --keep-alive 3 " + arguments, files))
+    assert [own(found) for found in servers.values()] == [{"idle_timeout_s": 3, "set_by_code": ["backlog"]}]
+
+
+def test_dev_null_is_an_empty_file(tmp_path):
+    found = one(tmp_path, "app:a --threads 2 -c /dev/null", {"/srv/app/gunicorn.conf.py": "keepalive = 7\n"})
+    config, servers, _ = collected(gunicorn, found)
+    assert (config["unreadable"], config["path"], config["files"], found.errors) == ([], "/dev/null", 0, [])
+    assert [own(one) for one in servers.values()] == [{"idle_timeout_s": 2, **AT}]
 
 
 BAD = [

@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+import tracemalloc
 
 import pytest
 
@@ -291,6 +293,38 @@ def test_tcp_mode(tmp_path, kind, timers, expected):
     assert "header_timeout_s" not in facts
 
 
+HEADER = [
+    ("timeout client 30s", "", "unlimited", ":4: no timeout http-request: a byte now and then keeps it open"),
+    ("timeout client 30s\n timeout http-keep-alive 4s", "", "unlimited", ":5: no timeout http-request: a byte now and then keeps it open"),
+    ("timeout client 30s", " timeout http-request 0\n", "unlimited", ":6: no timeout http-request: a byte now and then keeps it open"),
+    ("timeout client 30s\n timeout http-request 9s", "", 9, ":4"),
+    ("timeout client 3s", " timeout http-request 9s\n", 3, ":3"),
+    ("timeout http-request 9s", "", "unlimited", ":4: no timeout client"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("defaults", "rest", "expected", "origin"), HEADER)
+def test_header_timeout(tmp_path, defaults, rest, expected, origin):
+    found, _ = collected(tmp_path, f"defaults\n mode http\n {defaults}\n{F}{rest}")
+    fact = found["server", "haproxy frontend f"]["header_timeout_s"]
+    assert (fact["value"], fact["origin"].replace(MAIN, "")) == (expected, origin)
+
+
+UPGRADED = [
+    (F + " mode tcp\n tcp-request content switch-mode http\n timeout http-keep-alive 3s\n", 3),
+    (F + " mode tcp\n tcp-request content switch-mode http if HTTP\n timeout http-request 4s\n", 4),
+    (F + " mode tcp\n timeout http-keep-alive 3s\n default_backend b\nbackend b\n", 3),
+    (F + " mode tcp\n tcp-request content switch-mode http\n", 30),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), UPGRADED)
+def test_what_begins_in_tcp_mode_and_goes_on_in_http(tmp_path, text, expected):
+    facts = front(collected(tmp_path, TIMES + text)[0])
+    assert (facts["mode"], facts["idle_timeout_s"]) == ("tcp", expected)
+    assert not {"header_timeout_s", "backend_timeout_s"} & {*facts}
+
+
 NO_EFFECT = [
     ("backend b\n timeout client 3s\n", [":7: timeout client has no effect in a backend: only a frontend uses it"]),
     ("backend b\n clitcpka-idle 3\n", [":7: clitcpka-idle has no effect in a backend: only a frontend uses it"]),
@@ -298,6 +332,10 @@ NO_EFFECT = [
     ("backend b\n maxconn 3\n backlog 4\n", [":7: maxconn has no effect in a backend: only a frontend uses it", ":8: backlog has no effect in a backend: only a frontend uses it"]),
     ("backend b\n timeout http-keep-alive 3s\n", [":7: timeout http-keep-alive has no effect in a backend: the frontend's holds"]),
     ("backend b\n timeout http-request 3s\n", [":7: timeout http-request has no effect in a backend: the frontend's holds"]),
+    ("backend b\n option http-buffer-request\n timeout http-request 3s\n", []),
+    ("defaults\n mode http\n timeout client 9s\n option http-buffer-request\nbackend b\n timeout http-request 3s\n timeout http-keep-alive 3s\n", [":12: timeout http-keep-alive has no effect in a backend: the frontend's holds"]),
+    ("backend b\n option http-buffer-request\n no option http-buffer-request\n timeout http-request 3s\n", [":7: option http-buffer-request has no effect: no option http-buffer-request on line 8 replaces it", ":9: timeout http-request has no effect in a backend: the frontend's holds"]),
+    ("frontend f\n timeout client 0\n timeout http-request 3s\n option http-buffer-request\n", []),
     ("backend b\n bind :80\n", [":7: bind has no effect in a backend"]),
     ("frontend f\n timeout server 3s\n", [":7: timeout server has no effect in a frontend: only a backend uses it"]),
     ("frontend f\n timeout connect 3s\n", [":7: timeout connect has no effect in a frontend: only a backend uses it"]),
@@ -392,7 +430,7 @@ def test_an_old_program_has_old_words(tmp_path):
     assert host.errors == []
     assert config(found)["version"] == [1, 8, 30]
     assert front(found)["idle_timeout_s"] == 0
-    assert front(found)["header_timeout_s"] == 3
+    assert front(found)["header_timeout_s"] == "unlimited"
     assert (back(found)["connect_timeout_s"], back(found)["response_timeout_s"]) == (2, 4)
 
 
@@ -573,6 +611,79 @@ def test_many_frontends_of_one_name_have_names_of_their_own(tmp_path):
     assert len(names) == len(set(names)) == 4
     assert names[1] == f"haproxy frontend f ({MAIN}:8)"
     assert max(map(len, names)) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("global\n setenv A xxxxxxxx\n" + ' setenv A "${A}${A}"\n' * 40, 16, "more than 65536 characters come from variables"),
+        ("global\n setenv A " + "x" * 100000 + "\n" + (" log " + '"${A}"' * 20 + "\n") * 3000, 3, "more than 65536 characters come from variables"),
+        ("global\n setenv A " + "x" * 60000 + "\n" + ' log "${A}"\n' * 9000, 142, "more than 8388608 characters come from variables in all"),
+        ("global\n setenv A '" + "x " * 30000 + "'\n" + ' log "${A[*]}"\n' * 9000, 3, "more than 64 words come from a variable"),
+        ("global\n setenv X " + "x" * 60000 + "\n" + "".join(f' setenv A{n} "${{X}}"\n log "$A{n}"\n' for n in range(3000)), 35, "setenv: more variables than are kept"),
+    ],
+    ids=["bomb", "long", "often", "words", "stored"],
+)  # fmt: skip
+def test_variables_are_bounded(tmp_path, text, line, what):
+    trees.grow(tmp_path, {MAIN: text + TIMES + F})
+    tracemalloc.start()
+    begin = time.process_time()
+    try:
+        found, _ = collected(tmp_path, {})
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - begin < 20
+    assert most < 200 << 20
+    assert unreadable(found)[0] == f":{line}: {what}"
+    assert front(found)["idle_timeout_s"] == 30
+
+
+SHOWN = [
+    ("frontend", 'frontend "${SET}"\n bind :80\n', "frontend ${SET}"),
+    ("frontend", 'frontend "a.$SET"\n bind :80\n', "frontend a.$SET"),
+    ("frontend", 'frontend "${UNSET-hunter2}"\n bind :80\n', "frontend ${UNSET}"),
+    ("backend", 'backend "${SET[*]}"\n', "backend ${SET}"),
+    ("listen", '"${WORDS[*]}"\n bind :80\n', "listen ${WORDS}"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "name"), SHOWN)
+def test_a_name_is_shown_as_it_is_written(tmp_path, kind, text, name):
+    found, host = collected(tmp_path, "global\n setenv SET hunter2\n setenv WORDS 'listen hunter2'\n" + TIMES + text)
+    side = "upstream" if kind == "backend" else "server"
+    assert (side, "haproxy " + name) in found
+    assert "hunter2" not in json.dumps([list(map(list, found)), list(found.values()), host.errors])
+
+
+def test_a_backend_is_found_by_the_value_of_its_name(tmp_path):
+    text = "global\n setenv B b\n" + TIMES + F + ' default_backend b\nbackend "${B}"\n timeout tunnel 9s\n'
+    assert front(collected(tmp_path, text)[0])["tunnel_timeout_s"] == 9
+
+
+ADDRESSES = [
+    ("10.0.0.5:80", ["10.0.0.5:80"]), ("app.example:80", ["app.example:80"]), ("10.0.0.5", ["10.0.0.5"]), ("::1", ["::1"]),
+    ("[::1]:80", ["[::1]:80"]), ("ipv4@h:80", ["h:80"]), ("unix@/run/a", ["unix:/run/a"]), ("abns@x", ["abns:x"]), ("/run/a", ["unix:/run/a"]),
+    ("http://u:hunter2@h:80/hunter2", None), ("u:hunter2@10.0.0.5:80", ["10.0.0.5:80"]), ("hunter2", None), ("hunter2!:80", None),
+    ("/run/hunter2 x", None), ("unix@hunter2$", None), ("hunter2=:80", None), ("h:hunter2", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "expected"), ADDRESSES)
+def test_an_address_of_a_variable_must_look_like_one(tmp_path, value, expected):
+    text = f'global\n setenv WHERE \'{value}\'\n{TIMES}frontend f\n bind "$WHERE"\nbackend b\n server s "$WHERE"\n'
+    found, host = collected(tmp_path, text)
+    assert back(found).get("addresses") == expected
+    listens = front(found).get("listen", [])
+    assert listens == [one for one in expected or () if one.count(":") and one != "::1"]
+    assert "hunter2" not in json.dumps([list(found.values()), host.errors])
+
+
+@pytest.mark.parametrize("name", ["PW", "DB_PASSWORD", "api_token", "SecretKey"])
+def test_a_variable_with_the_name_of_a_secret_gives_no_address(tmp_path, name):
+    text = f'global\n setenv {name} hunter2\n{TIMES}frontend f\n bind "${{{name}}}":80\nbackend b\n server s "${{{name}}}":80\n'
+    found, host = collected(tmp_path, text)
+    assert "hunter2" not in json.dumps([list(found.values()), host.errors])
 
 
 def test_secrets_leave_nothing(tmp_path):

@@ -8,15 +8,16 @@ from audit_tcp.probe import hypercorn
 AT = {"listen": ["127.0.0.1:8000"]}
 CASES = [
     ("a:a", None, AT, []),
-    ("a:a --keep-alive 9 --backlog 7 -b :81 --bind unix:/r", None, {"idle_timeout_s": 9, "backlog": 7, "listen": ["0.0.0.0:81", "unix:/r"]}, []),
-    ("a:a -c c.toml", "keep_alive_timeout = 7.5\nbind = 'h:1'\n", {"idle_timeout_s": 7.5, "listen": ["h:1"]}, []),
+    ("a:a --keep-alive 9 --backlog 7 -b :81 --bind unix:/r", None, {"idle_timeout_s": 9, "header_timeout_s": 9, "backlog": 7, "listen": ["0.0.0.0:81", "unix:/r"]}, []),
+    ("a:a -c c.toml", "keep_alive_timeout = 7.5\nbind = 'h:1'\n", {"idle_timeout_s": 7.5, "header_timeout_s": 7.5, "listen": ["h:1"]}, []),
     ("a:a -c c.toml", 'bind = ["h:1", "fd://3"]\nkeep_alive_max_requests = 1_0\nbacklog = 5', {"max_requests": 10, "backlog": 5, "listen": ["h:1"]}, []),
-    ("a:a -c c.toml --keep-alive 8", "keep_alive_timeout = 7\n", {"idle_timeout_s": 8, **AT}, []),
-    ("a:a -c c.toml", "read_timeout = 60\n", {"header_timeout_s": 60, "body_timeout_s": 60, **AT}, []),
-    ("a:a -c c.toml", "read_timeout = 3\n", {"idle_timeout_s": 3, "header_timeout_s": 3, "body_timeout_s": 3, **AT}, []),
-    ("a:a -c c.toml", "read_timeout = 3\nkeep_alive_timeout = 4", {"idle_timeout_s": 3, "header_timeout_s": 3, "body_timeout_s": 3, **AT},
+    ("a:a -c c.toml --keep-alive 8", "keep_alive_timeout = 7\n", {"idle_timeout_s": 8, "header_timeout_s": 8, **AT}, []),
+    ("a:a -c c.toml", "read_timeout = 60\n", {"body_timeout_s": 60, **AT}, []),
+    ("a:a -c c.toml", "read_timeout = 3\n", {"idle_timeout_s": 3, "body_timeout_s": 3, **AT}, []),
+    ("a:a -c c.toml", "read_timeout = 3\nkeep_alive_timeout = 4", {"idle_timeout_s": 3, "header_timeout_s": 4, "body_timeout_s": 3, **AT},
      ["/srv/c.toml:2: keep_alive_timeout beyond read_timeout has no effect: no request is read then"]),
-    ("a:a -c file:c.toml", "keep_alive_timeout = 6\nread_timeout = None\nbind = ['h:1']\n", {"idle_timeout_s": 6, "listen": ["h:1"]}, []),
+    ("a:a -c /dev/null", None, AT, []),
+    ("a:a -c file:c.toml", "keep_alive_timeout = 6\nread_timeout = None\nbind = ['h:1']\n", {"idle_timeout_s": 6, "header_timeout_s": 6, "listen": ["h:1"]}, []),
 ]  # fmt: skip
 
 
@@ -31,6 +32,14 @@ def test_settings(tmp_path, arguments, text, facts, useless):
     assert config["version"] == [0, 17, 3]
     assert config["unreadable"] == []
     assert config["no_effect"] == useless
+
+
+@pytest.mark.parametrize(("version", "header"), [("0.13.2", None), ("0.17.0", 9), ("0.18.0", 9)])
+def test_a_header_of_an_old_version_is_not_known(tmp_path, version, header):
+    files = {f"/v/lib/python3.12/site-packages/hypercorn-{version}.dist-info/METADATA": ""}
+    found = host(tmp_path, files, process(7, "/v/bin/python /v/bin/hypercorn a:a --keep-alive 9", "hypercorn"))
+    (facts,) = collected(hypercorn, found)[1].values()
+    assert facts.get("header_timeout_s") == header
 
 
 BAD = [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 
@@ -15,6 +16,7 @@ from audit_tcp.probe.nginx.values import Refused, duration
 from trees import grow
 
 MAIN = "/etc/nginx/nginx.conf"
+PLACED = re.compile("/[^:]+:[0-9]+: .")
 
 
 def collected(tmp_path, http, files=None, version=None):
@@ -128,7 +130,7 @@ TIMES = [
     ("75", 75), ("0", 0), ("75s", 75), ("1500ms", 1.5), ("1m30s", 90), ("1h 30m", 5400), ("1h 30", 3630), ("5 10", 15),
     (" 5", 5), ("1d", 86400), ("1w3d", 864000), ("1s5ms", 1.005), ("30d", 2592000), ("1hm", 3600),
     ("", None), ("-1", None), ("1.5s", None), ("75S", None), ("2M", None), ("1y", None), ("30 s", None), ("30s1h", None),
-    ("1h1h", None), ("h", None), ("10x", None), ("9999999999999999999", None), ("9" * 5000, None), ("٣", None),
+    ("5 1d", None), ("5 5ms", None), ("5 5 ", None), ("1h1h", None), ("h", None), ("10x", None), ("9999999999999999999", None), ("9" * 5000, None), ("٣", None),
 ]  # fmt: skip
 WHOLE = [("1y", 31536000), ("2M", 5184000), ("5", 5), ("500ms", None), ("1y1M", 34128000), ("1M1y", None)]
 
@@ -186,7 +188,8 @@ SERVERS = [
     ("keepalive_requests 1; server { keepalive_timeout 9 9; }", {"idle_timeout_s": 0, "max_requests": 1, "advertised_idle_s": None}),
     ("keepalive_requests 50; keepalive_time 2h; server { }", {"max_requests": 50, "max_age_s": 7200}),
     ("client_header_timeout 9; client_body_timeout 500ms; send_timeout 1m; server { }", {"header_timeout_s": 9, "body_timeout_s": 0.5, "send_timeout_s": 60}),
-    ("server { listen 81 backlog=5 so_keepalive=on; listen [::]:81; }", {"listen": ["*:81", "[::]:81"], "backlog": 5, "so_keepalive": True}),
+    ("server { listen 81 backlog=5 so_keepalive=on; listen [::]:81 backlog=5 so_keepalive=on; }", {"listen": ["*:81", "[::]:81"], "backlog": 5, "so_keepalive": True}),
+    ("server { listen 81; listen [::]:81; listen 443 ssl; client_header_timeout 4; }", {"listen": ["*:81", "[::]:81", "*:443"], "header_timeout_s": 4}),
     ("server { listen 443 ssl; listen 443 quic; }", {"listen": ["*:443"]}),
     ("server { listen unix:/run/n.sock; }", {"listen": ["unix:/run/n.sock"]}),
     ("server { keepalive_timeout x9; }", {"idle_timeout_s": None}),
@@ -255,6 +258,77 @@ def test_the_default_server_s_header_timer_holds(tmp_path):
         f"{MAIN}:3: client_header_timeout has no effect: the default server of *:80 decides",
         f"{MAIN}:3: client_header_timeout has no effect: the default server of *:81 decides",
     ]
+
+
+FIRST = "server { listen 7100 default_server; server_name first; client_header_timeout 8; }"
+ADDRESSES_APART = [
+    # http, {server: (listen, header, backlog)} of those named a
+    ("server { listen 80; listen 443 ssl backlog=65535 so_keepalive=on; server_name a; }",
+     {"*:80 a": (["*:80"], None, None), "*:443 a": (["*:443"], None, 65535)}),
+    (FIRST + "server { listen 7100; listen 7143 ssl; server_name a; client_header_timeout 3; }",
+     {"*:7100 a": (["*:7100"], 8, None), "*:7143 a": (["*:7143"], 3, None)}),
+    (FIRST + "server { listen 7143; listen 7100; server_name a; client_header_timeout 3; }",
+     {"*:7143 a": (["*:7143"], 3, None), "*:7100 a": (["*:7100"], 8, None)}),
+    (FIRST + "server { listen 7100; listen 7143 ssl; listen 7144; listen 7145; server_name a; client_header_timeout 3; }",
+     {"*:7100 a": (["*:7100"], 8, None), "*:7143 a": (["*:7143", "*:7144", "*:7145"], 3, None)}),
+    (FIRST + "server { listen 7100; listen 7101; server_name a; client_header_timeout 8; }", {"*:7100 a": (["*:7100", "*:7101"], 8, None)}),
+    ("server { listen 443 ssl default_server; server_name first; } server { listen 443; server_name a; client_header_timeout 3; }",
+     {"*:443 a": (["*:443"], 3, None)}),
+    (FIRST + "server { listen 7100; listen 7101 backlog=9; server_name a; location /l { send_timeout 5; } }",
+     {"*:7100 a": (["*:7100"], 8, None), "*:7101 a": (["*:7101"], None, 9), "*:7100 a /l": (["*:7100"], 8, None), "*:7101 a /l": (["*:7101"], None, 9)}),
+    ("server { listen 80; listen 81; listen 443 quic; server_name a; location /l { send_timeout 5; } }",
+     {"*:80 a": (["*:80", "*:81"], None, None), "*:80 a /l": (["*:80", "*:81"], None, None)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("http", "subjects"), ADDRESSES_APART)
+def test_addresses_of_which_not_the_same_holds_are_told_apart(tmp_path, http, subjects):
+    found, _ = collected(tmp_path, http)
+    told = {
+        name[len("nginx ") :]: (facts["listen"], facts.get("header_timeout_s"), facts.get("backlog"))
+        for (kind, name), facts in found.items()
+        if kind == "server" and "first" not in name
+    }
+    assert told == subjects
+    assert config(found)["no_effect"] == []
+
+
+def test_a_header_timer_that_holds_on_no_address(tmp_path):
+    second = FIRST.replace("7100", "7101")
+    found, _ = collected(
+        tmp_path, FIRST + second + "server { listen 7100; listen 7101; server_name a; client_header_timeout 3; }"
+    )
+    assert config(found)["no_effect"] == [
+        f"{MAIN}:3: client_header_timeout has no effect: the default server of *:7100 decides"
+    ]
+
+
+TOKEN = "AAE5xyzhunter2ABCDEFG0123456789"
+PATHS = [
+    (f"/bot123456:{TOKEN}/", "/…/"),
+    (f"/bot123456:{TOKEN}", "/…"),
+    (f"= /hook/{TOKEN}/x", "= /hook/…/x"),
+    (f"^~ /hook/{TOKEN}", "^~ /hook/…"),
+    ("/hook:abcdefghijklmnop", "/…"),
+    ("/hook:abcdefghijklmno", "/hook:abcdefghijklmno"),
+    ("/abcdefghijklmno1", "/…"),
+    ("/abcdefghijklmn1", "/abcdefghijklmn1"),
+    ("/abcdefghijklmnopqrst", "/abcdefghijklmnopqrst"),
+    ("/12345678901234567890", "/12345678901234567890"),
+    (f"'~ ^/bot123456:{TOKEN}(/|$)'", "~ ^/…(/|$)"),
+    ("~* '\\.(jpg|jpeg|gif|png|mp4|woff2)$'", "~* \\.(jpg|jpeg|gif|png|mp4|woff2)$"),
+    ("~ '^/[A-Za-z0-9_]{32}/'", "~ ^/[A-Za-z0-9_]{32}/"),
+    (f"@{TOKEN}", "…"),
+]
+
+
+@pytest.mark.parametrize(("path", "shown"), PATHS)
+def test_what_looks_like_a_token_in_a_path_is_not_shown(tmp_path, path, shown):
+    http = "location " + path + " { keepalive_timeout 5; proxy_pass http://10.1.1.1/; proxy_read_timeout 5; }"
+    found, host = collected(tmp_path, "server { location / { proxy_pass http://10.1.1.1/; } " + http + " }")
+    assert found["server", f"nginx *:80 {shown}"]["idle_timeout_s"] == 5
+    assert found["upstream", f"nginx http://10.1.1.1 from *:80 {shown}"]["response_timeout_s"] == 5
+    assert TOKEN not in str(found) + str(host.errors)
 
 
 def test_options_of_a_socket_hold_for_all_on_it(tmp_path):
@@ -416,6 +490,7 @@ STREAM = """stream {
   server { listen 53 udp; proxy_pass 10.0.0.5:53; }
   server { listen 443; ssl_preread on; proxy_pass $name; }
   server { listen 1; proxy_timeout soon; keepalive_timeout 4; }
+  server { listen 2 backlog=7; listen 3; listen 4 backlog=7; proxy_pass $name; }
 }"""
 
 
@@ -423,6 +498,7 @@ def test_stream(tmp_path):
     found, _ = collected(tmp_path, None, {MAIN: STREAM})
     assert [name for _, name in found] == [
         "nginx", "nginx stream *:5432", "nginx stream *:3306", "nginx stream *:443", "nginx stream *:1",
+        "nginx stream *:2", "nginx stream *:3",
         "nginx stream db", "nginx stream spare", "nginx stream 10.0.0.4:3306",
     ]  # fmt: skip
     server = found["server", "nginx stream *:5432"]
@@ -433,6 +509,8 @@ def test_stream(tmp_path):
     assert upstream["addresses"] == ["10.0.0.1:5432", "10.0.0.2:5432"]
     assert (upstream["so_keepalive"], upstream["tunnel_timeout_s"], upstream["connect_timeout_s"]) == (True, 3600, 3)
     assert found["upstream", "nginx stream 10.0.0.4:3306"]["tunnel_timeout_s"] == 300
+    assert [(found["server", f"nginx stream *:{port}"].get("backlog")) for port in (2, 3)] == [7, None]
+    assert [found["server", f"nginx stream *:{port}"]["listen"] for port in (2, 3)] == [["*:2", "*:4"], ["*:3"]]
     assert len(config(found)["unreadable"]) == 1
 
 
@@ -440,10 +518,12 @@ def test_stream(tmp_path):
 
 TRAPS = [
     ("keepalive_timeout 5 10;", "keepalive_timeout 5 10 tells clients 10 s and closes after 5 s"),
-    ("keepalive_timeout 75ms;", "keepalive_timeout 75ms means 0.075 s"),
+    ("keepalive_timeout 1 2;", "keepalive_timeout 1 2 tells clients 2 s and closes after 1 s"),
     ("keepalive_timeout 65000;", "keepalive_timeout 65000 means 65000 s, 18.1 hours"),
     ("proxy_read_timeout 300000;", "proxy_read_timeout 300000 means 300000 s, 83.3 hours"),
     ("keepalive_timeout 10 10;", None), ("keepalive_timeout 0 10;", None), ("keepalive_timeout 500ms;", None),
+    ("keepalive_timeout 50ms;", None), ("client_body_timeout 300ms;", None),
+    ("keepalive_timeout 50ms 1;", "keepalive_timeout 50ms 1 tells clients 1 s and closes after 0.05 s"),
     ("proxy_read_timeout 36000;", None), ("proxy_read_timeout 86400;", None), ("proxy_connect_timeout 100ms;", None),
     ("keepalive_requests 100000;", None), ("proxy_read_timeout 60s;", None),
 ]  # fmt: skip
@@ -492,6 +572,19 @@ def test_what_nginx_refuses_is_told(tmp_path, http, what):
     found, host = collected(tmp_path, http)
     assert config(found)["unreadable"] == [f"{MAIN}:3: {what}"]
     assert host.errors == [(f"{MAIN}:3", what)]
+
+
+def test_each_text_begins_with_its_place(tmp_path):
+    files = {"/etc/nginx/a.conf": "\0", "/etc/nginx/b.conf": "}\n" * 500}
+    http = "include a.conf; include b.conf; include c.conf; keepalive_timeout 1 2;"
+    for text, _ in REFUSED:
+        http += text + "\n"
+    http += "server { listen 80; client_header_timeout 5; } server { listen 80; client_header_timeout 5; }"
+    found, _ = collected(tmp_path, http, files)
+    texts = [text for name in ("unreadable", "unit_traps", "no_effect") for text in config(found)[name]]
+    assert "/etc/nginx/a.conf:1: not a text file" in texts
+    assert any("further faults" in text for text in texts)
+    assert [text for text in texts if not PLACED.match(text)] == []
 
 
 # includes
@@ -548,13 +641,14 @@ def test_an_unreadable_file(tmp_path):
     grow(tmp_path, {"/etc/nginx/a.conf": ""})
     (tmp_path / "etc/nginx/a.conf").chmod(0)
     found, _ = collected(tmp_path, "include a.conf;")
-    assert config(found)["unreadable"] == ["/etc/nginx/a.conf: Permission denied"]
+    assert config(found)["unreadable"] == ["/etc/nginx/a.conf:1: Permission denied"]
 
 
 def test_includes_that_multiply_end(tmp_path):
     files = {f"/etc/nginx/{n}.conf": f"include {n + 1}.conf; include {n + 1}.conf;\n" * 3 for n in range(50)}
     found, host = collected(tmp_path, "include 0.conf; server { }", files)
     assert any("more than 100000 directives" in text for text in config(found)["unreadable"])
+    assert all(PLACED.match(text) for text in config(found)["unreadable"])
     assert len(host.errors) < 100
 
 
@@ -700,8 +794,8 @@ def test_a_process_without_its_file(tmp_path):
         "/proc/50/cmdline": "nginx\0-c\0/gone.conf\0",
     }
     found, host = collected(tmp_path, None, files)
-    assert config(found)["unreadable"] == ["/gone.conf: no such file"]
-    assert host.errors == [("/gone.conf", "no such file")]
+    assert config(found)["unreadable"] == ["/gone.conf:1: no such file"]
+    assert host.errors == [("/gone.conf:1", "no such file")]
 
 
 def test_nothing_is_found_where_nothing_is(tmp_path):

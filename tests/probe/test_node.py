@@ -1,7 +1,9 @@
 """Node.js: which processes count, and where the version comes from."""
 
+import time
+
 import pytest
-from running import collected, host, process
+from running import collected, everything, host, own, process
 
 from audit_tcp.probe import node
 
@@ -74,3 +76,83 @@ def test_a_cluster_is_one_and_two_apps_are_two(tmp_path):
 def test_the_executable_decides(tmp_path):
     one = host(tmp_path, {}, process(7, "node a.js", exe="/usr/bin/node (deleted)"))
     assert len(list(node.collect(one))) == 2
+
+
+ALL = ["idle_timeout_s", "advertised_idle_s", "header_timeout_s", "request_timeout_s"]
+IDLE = ALL[:2]
+SCRIPTS = [
+    # the script, the facts that it gives
+    ("http.createServer(f).listen(80)\n", {}),
+    ("server.keepAliveTimeout = 65000;\n", {"idle_timeout_s": 65, "advertised_idle_s": 65}),
+    ("  this.server.keepAliveTimeout=61 * 1000 // the ALB has 60 s\n", {"idle_timeout_s": 61, "advertised_idle_s": 61}),
+    ("const s = f(); s.keepAliveTimeout = 1_500\n", {"idle_timeout_s": 1.5, "advertised_idle_s": 1}),
+    ("s.keepAliveTimeout = 0;", {"idle_timeout_s": "unlimited", "set_by_code": ["advertised_idle_s"]}),
+    ("s.keepAliveTimeout = 65e3;\n", {"set_by_code": IDLE}),
+    ("s.keepAliveTimeout = 65 + x;\n", {"set_by_code": IDLE}),
+    ("s.keepAliveTimeout = +process.env.KEEP || 5000;\n", {"set_by_code": IDLE}),
+    ("http.createServer({ keepAliveTimeout: 5000 }, f)\n", {"set_by_code": IDLE}),
+    ("s['keepAliveTimeout'] = 5000;\n", {"set_by_code": IDLE}),
+    ("s.keepAliveTimeout = 5000;\nt.keepAliveTimeout = 6000;\n", {"set_by_code": IDLE}),
+    ("s.keepAliveTimeout = 5000;\ns.keepAliveTimeoutBuffer = 0;\n", {"set_by_code": IDLE}),
+    ("if (x) s.keepAliveTimeout = 5000;\n", {"set_by_code": IDLE}),
+    ("// s.keepAliveTimeout = 5000;\n/* headersTimeout\n requestTimeout */\n", {}),
+    ("const u = 'http://x'; s.headersTimeout = f();\n", {"set_by_code": ["header_timeout_s"]}),
+    ("s.headersTimeout = 66 * 1000\n", {"header_timeout_s": 66}),
+    ("s.requestTimeout = 0\n", {"request_timeout_s": "unlimited", "set_by_code": ["header_timeout_s"]}),
+    ("s.requestTimeout = n\ns.keepAliveTimeout = n\n", {"set_by_code": ["request_timeout_s", "header_timeout_s", *IDLE]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "facts"), SCRIPTS)
+def test_what_the_script_says_of_its_timers(tmp_path, text, facts):
+    _, servers, _ = collected(node, host(tmp_path, {"/srv/server.js": text}, process(7, "node server.js", cwd="/srv")))
+    assert [own(one) for one in servers.values()] == [facts]
+
+
+def test_a_number_has_the_place_of_its_line(tmp_path):
+    text = "/* two\nlines */\n\nserver.keepAliveTimeout = 65000;\n"
+    found = host(tmp_path, {"/srv/server/index.js": text}, process(7, "node server", cwd="/srv"))
+    facts = next(facts for kind, _, facts in node.collect(found) if kind == "server")
+    assert facts["idle_timeout_s"] == {"value": 65, "origin": "/srv/server/index.js:4"}
+    assert facts["advertised_idle_s"]["origin"] == "/srv/server/index.js:4"
+
+
+def test_an_old_version_advertises_nothing(tmp_path):
+    files = {"/usr/include/node/node_version.h": HEADER.replace("MAJOR_VERSION 20", "MAJOR_VERSION 10")}
+    files["/a.js"] = "s.keepAliveTimeout = 5000\n"
+    _, servers, _ = collected(node, host(tmp_path, files, process(7, "node a.js", exe="/usr/bin/node")))
+    assert own(servers["node a.js"]) == {"idle_timeout_s": 5, "set_by_code": ["advertised_idle_s"]}
+
+
+UNKNOWN = [
+    ("node server.js", {}),
+    ("node server.js", {"/srv/server.js/x": ""}),
+    ("node server.js", {"/srv/server.js": b"x" * (3 << 20)}),
+    ("node node_modules/.bin/next start", {"/srv/node_modules/.bin/next": "x"}),
+    ("node /usr/lib/node_modules/pm2/lib/ProcessContainerFork.js", {}),
+    ("node nest start", {"/srv/nest": "x"}),
+    (["next-server (v15.0.0)"], {}),
+]
+
+
+@pytest.mark.parametrize(("argv", "files"), UNKNOWN)
+def test_no_default_is_claimed_where_the_script_is_not_known(tmp_path, argv, files):
+    found = host(tmp_path, files, process(7, argv, "MainThread", "/srv", "/usr/bin/node"))
+    _, servers, _ = collected(node, found)
+    assert [own(one) for one in servers.values()] == [{"set_by_code": ALL}]
+    assert found.errors == []
+
+
+@pytest.mark.parametrize(
+    "text", ["/*" * 500000, "`\\\n" * 300000, "'\"`" * 400000, ";" + " " * 900000 + "keepAliveTimeout", "a." * 500000]
+)
+def test_a_script_that_is_slow_to_read(tmp_path, text):
+    found = host(tmp_path, {"/a.js": "keepAliveTimeout\n" + text}, process(7, "node a.js"))
+    begin = time.process_time()
+    assert list(node.collect(found))
+    assert time.process_time() - begin < 5
+
+
+def test_no_secret_of_a_script_leaves(tmp_path):
+    text = "const k = 'hunter2'; s.keepAliveTimeout = hunter2\ns.headersTimeout = 'hunter2'\n"
+    assert "hunter2" not in everything(node, host(tmp_path, {"/a.js": text}, process(7, "node a.js")))

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import time
 import zipfile
 from pathlib import Path
@@ -176,17 +177,41 @@ def test_http2_has_an_idle_timeout_of_its_own(tmp_path, attributes, idle):
     config, facts = one(tmp_path, 'keepAliveTimeout="65000"', inside=HTTP2.format(attributes))
     assert facts["h2_idle_timeout_s"] == idle
     assert facts["idle_timeout_s"] == 65
-    assert [entry for entry in config["no_effect"] if "HTTP/2" in entry] == (
-        [
-            f"{CONF}:3: keepAliveTimeout does not hold for HTTP/2: Http2Protocol has one of its own, 20 s unless it is set"
-        ]
-        if not attributes
-        else []
-    )
+    assert (facts["http2"], facts["h2_ignores_idle"]) == (True, not attributes)
+    assert config["no_effect"] == []
 
 
-def test_without_http2_there_is_no_timeout_of_it(tmp_path):
-    assert "h2_idle_timeout_s" not in one(tmp_path, "", inside='<UpgradeProtocol className="org.example.Own"/>')[1]
+IGNORED = [
+    # the connector's attributes, its upgrade's, whether the connector's timeout is believed to hold for HTTP/2
+    ("", "", False),
+    ('connectionTimeout="20000"', "", False),
+    ('keepAliveTimeout="65000"', "", True),
+    ('keepAliveTimeout="65000"', 'readTimeout="5000"', True),
+    ('keepAliveTimeout="65000"', 'keepAliveTimeout="x"', True),
+    ('keepAliveTimeout="65000"', 'keepAliveTimeout="9000"', False),
+    ('keepAliveTimeout="x"', "", False),
+]
+
+
+@pytest.mark.parametrize(("attributes", "upgrade", "ignores"), IGNORED)
+def test_whether_http2_ignores_the_idle_timeout(tmp_path, attributes, upgrade, ignores):
+    _, facts = one(tmp_path, attributes, inside=HTTP2.format(upgrade))
+    assert (facts["http2"], facts["h2_ignores_idle"]) == (True, ignores)
+
+
+def test_the_place_is_that_of_the_timeout_that_is_ignored(tmp_path):
+    body = f'<Connector port="8080" keepAliveTimeout="65000">{HTTP2.format("")}</Connector>'
+    found, _ = collected(tmp_path, {CONF: server(body)})
+    assert found[1][2]["h2_ignores_idle"] == {"value": True, "origin": f"{CONF}:3"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "http2"), [("", False), ('protocol="AJP/1.3"', None), ('protocol="HTTP/1.1"', False)]
+)
+def test_without_http2_there_is_no_timeout_of_it(tmp_path, attributes, http2):
+    _, facts = one(tmp_path, attributes, inside='<UpgradeProtocol className="org.example.Own"/>')
+    assert facts.get("http2") is http2
+    assert not {"h2_idle_timeout_s", "h2_ignores_idle"} & set(facts)
 
 
 def test_each_connector_stands_alone_and_origins_are_lines(tmp_path):
@@ -218,12 +243,34 @@ def test_the_services_share_no_valve_and_the_offset_moves_all(tmp_path):
 {engine.format(REMOTE_IP, "")}</Service><Service><Connector port="8080"/>{engine.format("", "")}</Service>
 <Service><Connector port="8081"/>{engine.format("", REMOTE_IP)}</Service></Server>"""
     _, servers = values(collected(tmp_path, {CONF: text})[0])
-    assert {name: facts.get("behind_proxy") for name, facts in servers.items()} == {
-        "tomcat HTTP *:180": True,
-        "tomcat HTTP *:0": True,
-        "tomcat HTTP *:8180": None,
-        "tomcat HTTP *:8181": True,
+    assert {name: (facts.get("behind_proxy"), facts.get("use")) for name, facts in servers.items()} == {
+        "tomcat HTTP *:180": (True, "proxy"),
+        "tomcat HTTP *:0": (True, "proxy"),
+        "tomcat HTTP *:8180": (None, None),
+        "tomcat HTTP *:8181": (True, "proxy"),
     }
+
+
+@pytest.mark.parametrize(
+    ("connector", "use"),
+    [('port="80"', None), ('port="70"', "browser"), ('port="433" SSLEnabled="true"', "browser"), ('port="0"', None)],
+)
+def test_the_offset_counts_for_who_uses_a_connector(tmp_path, connector, use):
+    text = server(f"<Connector {connector}/>", tag='<Server port="-1" portOffset="10">')
+    _, servers = values(collected(tmp_path, {CONF: text})[0])
+    (facts,) = servers.values()
+    assert (facts.get("use"), facts.get("behind_proxy")) == (use, False if use else None)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "use"),
+    [("", "proxy"), ('scheme="https" secure="true"', "proxy"), ('SSLEnabled="true"', None), ('port="80"', "proxy")],
+)
+def test_a_valve_for_a_proxy_s_header_tells_a_proxy(tmp_path, attributes, use):
+    port = "" if "port=" in attributes else 'port="8080"'
+    _, servers = of(tmp_path, f"<Connector {port} {attributes}/><Engine>{REMOTE_IP}</Engine>")
+    (facts,) = servers.values()
+    assert (facts["behind_proxy"], facts.get("use")) == (True, use)
 
 
 # properties
@@ -342,6 +389,16 @@ def test_traps_and_settings_without_effect(tmp_path, kind, attributes, text):
     config, _ = one(tmp_path, attributes)
     expected = {"unit_traps": [], "no_effect": [], kind: [f"{CONF}:3: {text}"]}
     assert {name: config[name] for name in expected} == expected
+
+
+def test_each_text_begins_with_its_place(tmp_path):
+    body = "".join(f"<Connector port='{8000 + n}' {case[1]}/>" for n, case in enumerate(NOTES))
+    files, links = process(java("-Dcatalina.config=file:/srv/x"))
+    files["/srv/one/conf/server.xml"] = server(body + "<Connector port='${none}'/><a></b>")
+    config, _ = values(collected(tmp_path, files, links)[0])
+    texts = [text for name in ("unreadable", "unit_traps", "no_effect") for text in config[name]]
+    assert len(texts) > len(NOTES)
+    assert [text for text in texts if not re.match("(/srv/one/conf/server.xml|catalina.config):[0-9]+: .", text)] == []
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1000", "60000"])
@@ -532,7 +589,7 @@ def test_an_unreadable_file(tmp_path):
     trees.grow(tmp_path, {CONF: server("")})
     (tmp_path / CONF.lstrip("/")).chmod(0)
     config, _ = values(list(tomcat.collect(Host(str(tmp_path)))))
-    assert config["unreadable"] == [f"{CONF}: Permission denied"]
+    assert config["unreadable"] == [f"{CONF}:1: Permission denied"]
 
 
 SECRET = "s3cr3t-Pa55"
@@ -669,8 +726,8 @@ def test_one_configuration_with_two_ports_by_property_is_two(tmp_path):
 def test_a_process_without_its_file(tmp_path):
     found, host = collected(tmp_path, *running((java(), {})))
     assert [kind for kind, _, _ in found] == ["config"]
-    assert found[0][2]["unreadable"]["value"] == ["/srv/one/conf/server.xml: No such file or directory"]
-    assert host.errors == [("/srv/one/conf/server.xml", "No such file or directory")]
+    assert found[0][2]["unreadable"]["value"] == ["/srv/one/conf/server.xml:1: No such file or directory"]
+    assert host.errors == [("/srv/one/conf/server.xml:1", "No such file or directory")]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,19 @@ def test_a_module_in_a_virtual_environment(tmp_path):
     assert list(servers) == ["uvicorn 127.0.0.1:8000"]
 
 
+def test_an_interpreter_that_path_found(tmp_path):
+    """Its program is a link that leads out of the environment, and nothing else names the folder."""
+    files = {"/v/lib/python3.12/site-packages/uvicorn-0.34.1.dist-info/METADATA": "", "/empty/bin/x": ""}
+    argv = "python -m uvicorn app:a"
+    path = "bin::/empty/bin:/v/bin/:/usr/bin"
+    runs = process(7, argv, "python3.12", "/srv", "/usr/bin/python3.12", PATH=path)
+    links = {}, {"/v/bin/python": "/usr/bin/python3.12"}
+    found = host(tmp_path, {**files, "/usr/bin/python3.12": ""}, runs, links)
+    config, _, _ = collected(uvicorn, found)
+    assert config["version"] == [0, 34, 1]
+    assert "/empty" not in everything(uvicorn, found)
+
+
 def test_workers_of_one_server_are_one(tmp_path):
     spawn = [
         "/v/bin/python",

@@ -124,18 +124,29 @@ def test_the_facts_that_a_rule_names_are_those_of_real_hosts(rule, facts_of_host
 LISTENER = {"accept_queue", "backlog", "smallest_backlog", "somaxconn", "port", "loopback", "ephemeral_and_unreserved"}
 """`test_netns.py` holds these against listening sockets."""
 
-DERIVED = {"program", "first_probe_s", "somaxconn", "backlog_expected", "backlog_in_force", "pool_by_default"}
+DERIVED = {"program", "first_probe_s", "somaxconn", "backlog_expected", "backlog_in_force", "pool_by_default"} | {
+    "longest_silence_s", "loopback", "waits_for_ever",
+}  # fmt: skip
 """What servers.py adds; `tests/test_servers.py` holds it."""
 
 SERVERS = {
     "config": {"unreadable", "unit_traps", "no_effect"},
     "server": hops.FACTS | DERIVED | set(file.ABOUT),
-    "upstream": hops.FACTS | DERIVED | set(file.ABOUT),
+    "upstream": hops.FACTS | DERIVED | set(file.ABOUT) | {"websocket_timeout_s"},
     "link": set(file.ABOUT)
     | {f"{end}_{name}" for end, names in links.COPIED.items() for name in names}
     | {f"{end}_{what}" for end in ("client", "server") for what in ("kind", "role", "idle_s")}
     | {"client_reuses", "client_renews_s", "server_closes", "layer4_kind", "layer4_idle_s", "silence_s", "flow_kept"}
-    | {"request_silence_s", "probes", "probes_on", "conntrack_idle_s", "balancer_idle_s", "dead_peer_s"},
+    | {
+        "request_silence_s",
+        "tunnel_silence_s",
+        "first_probe_s",
+        "probes",
+        "probes_on",
+        "conntrack_idle_s",
+        "balancer_idle_s",
+        "dead_peer_s",
+    },
 }
 """The tests of the collectors and of paths hold these against real servers and path files."""
 

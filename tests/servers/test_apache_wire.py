@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from audit_tcp import catalog
+from audit_tcp.model import Fact, Snapshot, Subject
 from audit_tcp.probe import apache
 from audit_tcp.probe.apache import config as apache_config
 from audit_tcp.probe.apache import instances as apache_instances
 from audit_tcp.probe.host import Host
-from audit_tcp.servers import defaults
+from audit_tcp.servers import fill
 
 pytestmark = [
     pytest.mark.wire,
@@ -249,12 +249,10 @@ def collected():
     return found
 
 
-KIND = catalog.kind("apache")
-
-
 def with_defaults(facts, side):
-    version = tuple(facts["version"])
-    return {**{name: fact.value for name, fact in defaults(KIND, version, side).items()}, **facts}
+    told = {name: Fact(tuple(value) if isinstance(value, list) else value, "here") for name, value in facts.items()}
+    (filled,) = fill(Snapshot("h", "", "", "", (Subject(side, "it", told),))).subjects
+    return {name: fact.value for name, fact in filled.facts.items()}
 
 
 def subject(found, server, name):

@@ -79,6 +79,7 @@ CASES = {
     "hypercorn toml": ("hypercorn", "app:asgi -c h.toml", {}, {"h.toml": "keep_alive_timeout = 2 # s\n"}, 2),
     "hypercorn python": ("hypercorn", "app:asgi -c file:h.py", {}, {"h.py": "keep_alive_timeout = 1.5\n"}, 1.5),
     "hypercorn file and line": ("hypercorn", "app:asgi --keep-alive 1 -c h.toml", {}, {"h.toml": "keep_alive_timeout = 3\n"}, 1),
+    "node code": ("node", "server.js", {}, {"server.js": NODE.replace("require", "const s = require", 1) + "\ns.keepAliveTimeout = 2 * 1000;\n"}, 2),
     "node default": ("node", "server.js", {}, {"server.js": NODE}, None),
 }  # fmt: skip
 
@@ -231,6 +232,79 @@ def test_hypercorn_reads_no_request_after_read_timeout(tmp_path):
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+HEADERS = {
+    # name: (program, arguments, seconds until a header ends, or None: it does not in OPEN_S)
+    "hypercorn": ("hypercorn", "app:asgi --keep-alive 2", 2),
+    "hypercorn read_timeout": ("hypercorn", "app:asgi --keep-alive 3 --read-timeout 1", 3),
+    "uvicorn": ("uvicorn", "app:asgi --timeout-keep-alive 1", None),
+    "gunicorn gthread": ("gunicorn", "app:wsgi --threads 8 --keep-alive 1 -t 2", None),
+    "gunicorn asgi": ("gunicorn", "app:asgi -k asgi --keep-alive 1 -t 2", None),
+    "gunicorn uvicorn worker": ("gunicorn", "app:asgi -k uvicorn_worker.UvicornWorker --keep-alive 1 -t 2", None),
+    "gunicorn sync": ("gunicorn", "app:wsgi -t 2", 2),
+}
+OPEN_S = 6
+"""How long a header is watched; by hand it was 30 s."""
+
+
+def header_ends(port, drips):
+    """Seconds until a header that does not end is answered or closed, with a byte now and then or none."""
+    answered(port, time.monotonic() + START)[0].close()
+    with socket.create_connection(("127.0.0.1", port), 5) as one:
+        one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
+        one.settimeout(0.5)
+        begin = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - begin < OPEN_S:
+                try:
+                    one.recv(99)
+                    return time.monotonic() - begin
+                except TimeoutError:
+                    if drips:
+                        one.sendall(b"x")
+            return None
+        return time.monotonic() - begin
+
+
+@pytest.fixture(scope="module")
+def headers(tmp_path_factory):
+    root, runs = tmp_path_factory.mktemp("headers"), {}
+    try:
+        for number, (name, (program, arguments, _)) in enumerate(HEADERS.items()):
+            if command(program):
+                for drips in (False, True):
+                    runs[name, drips] = start(root / f"{number}{drips}", program, arguments, {}, {})
+        with ThreadPoolExecutor(len(runs) or 1) as pool:
+            waiting = {key: pool.submit(header_ends, port, key[1]) for key, (_, port, _) in runs.items()}
+            time.sleep(1)
+            host = Host()
+            subjects = {name: list(module.collect(host)) for name, module in COLLECTORS.items()}
+            yield {key: (one.result(), runs[key][1]) for key, one in waiting.items()}, subjects
+    finally:
+        for process, _, _ in runs.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.mark.parametrize("drips", [False, True])
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_ends_when_the_collector_or_the_catalog_says(headers, name, drips):
+    results, subjects = headers
+    program, _, wanted = HEADERS[name]
+    if (name, drips) not in results:
+        pytest.skip(f"{program} is not installed")
+    took, port = results[name, drips]
+    facts = server_of(subjects, program, port, "nowhere")
+    default = catalog.kind(program).defaults["server.header_timeout_s"].at(tuple(facts["version"]["value"]))
+    value = facts.get("header_timeout_s", {}).get("value", default)
+    if wanted is None:
+        assert (value, took) == (float("inf"), None)
+    else:
+        assert value == wanted
+        assert took is not None
+        assert value - EARLY <= took <= value + LATE
 
 
 def test_versions_and_addresses_are_those_of_the_processes(measured):

@@ -68,13 +68,33 @@ FRONTENDS = {
     "preset": ("http", LONG + ' timeout http-keep-alive "$PRESET"\n' + ANSWER),
     "h2": ("h2", " timeout client 1s\n timeout http-keep-alive 2s\n" + ANSWER),
     "header": ("header", LONG + " timeout http-request 1s\n" + ANSWER),
+    "header-no-client from empty": ("header", " timeout http-request 1s\n" + ANSWER),
+    "drip": ("drip", " timeout client 1s\n timeout http-keep-alive 1s\n" + ANSWER),
+    "drip-request": ("drip", LONG + " timeout http-request 2s\n" + ANSWER),
     "header-client": ("header", " timeout client 1s\n timeout http-request 3s\n" + ANSWER),
     "tcp": ("tcp", " mode tcp\n timeout client 1s\n default_backend silent\n"),
     "tcp-server": ("tcp", " mode tcp\n timeout client 8s\n default_backend hasty\n"),
     "tcp-tunnel": ("tcp", " mode tcp\n timeout client 1s\n default_backend tunnels\n"),
+    "tcp-switches": (
+        "http",
+        " mode tcp\n timeout http-keep-alive 1s\n tcp-request inspect-delay 3s\n tcp-request content switch-mode http if HTTP\n default_backend plain\n",
+    ),
+    "tcp-switches-request": (
+        "http",
+        " mode tcp\n timeout http-keep-alive 0\n timeout http-request 2s\n tcp-request inspect-delay 3s\n tcp-request content switch-mode http if HTTP\n default_backend plain\n",
+    ),
+    "tcp-to-http": ("http", " mode tcp\n timeout http-keep-alive 1s\n default_backend plain\n"),
+    "buffers": ("body", LONG + " option http-buffer-request\n timeout http-request 1s\n default_backend plain\n"),
+    "buffers-no-client from empty": (
+        "body",
+        " option http-buffer-request\n timeout http-request 1s\n default_backend plain\n",
+    ),
+    "backend-buffers": ("body", LONG + " timeout http-request 4s\n default_backend buffers\n"),
+    "backend-inherits-buffers": ("body", LONG + " default_backend inherits\n"),
+    "backend-waits-for-nothing": ("body", " timeout client 2s\n default_backend hurries\n"),
     "backend-closes": ("http", LONG + " timeout http-keep-alive 1s\n default_backend closes\n"),
 }
-FACT = {"header": "header_timeout_s", "h2": "h2_idle_timeout_s"}
+FACT = {"header": "header_timeout_s", "drip": "header_timeout_s", "h2": "h2_idle_timeout_s"}
 
 CONDITIONAL = {
     "if-true": " .if version_atleast(2.4) && !streq(a,b)\n timeout http-keep-alive 1s\n .else\n timeout http-keep-alive 3s\n .endif\n",
@@ -140,12 +160,34 @@ HELLO = {
     "http": b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n",
     "h2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0) + frame(1, 5, 1, b"\x82\x86\x84\x41\x01x"),
     "header": b"GET /x HT",
+    "drip": b"GET /x HTTP/1.1\r\nHost: x\r\nX: ",
+    "body": b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf",
     "tcp": b"x",
 }
 
 
+def dripping(port):
+    """Seconds until a header ends to which a byte comes each 0.3 s; None: it is still open."""
+    with connect(port) as client:
+        client.sendall(HELLO["drip"])
+        client.settimeout(0.3)
+        begin = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - begin < STILL_OPEN_S:
+                try:
+                    if not client.recv(65536):
+                        break
+                except TimeoutError:
+                    client.sendall(b"x")
+            else:
+                return None
+        return time.monotonic() - begin
+
+
 def silence(kind, port):
     """Seconds from the end of the answer (of what was sent, where none comes) until the close; None: still open."""
+    if kind == "drip":
+        return dripping(port)
     with connect(port) as client:
         client.sendall(HELLO[kind])
         last, seen = time.monotonic(), b""
@@ -159,16 +201,18 @@ def silence(kind, port):
                 if not part:
                     break
                 seen += part
-                if kind != "header" and not part.startswith(b"\x00\x00\x08\x07"):  # HTTP/2 says goodbye when it closes
+                if kind not in ("header", "body") and not part.startswith(
+                    b"\x00\x00\x08\x07"
+                ):  # HTTP/2 says goodbye when it closes
                     last = time.monotonic()
-        assert kind in ("tcp", "header") or b"200" in seen or kind == "h2"
+        assert kind in ("tcp", "header", "body") or b"200" in seen or kind == "h2"
         return time.monotonic() - last
 
 
 def sections(ports, silent):
     text = (
         "global\n maxconn 300\n presetenv PRESET 1s\n setenv PRESET 2s\ndefaults one\n mode http\n timeout connect 2s\n timeout server 8s\n"
-        " timeout client 8s\n timeout http-keep-alive 1s\ndefaults closing from one\n option httpclose\ndefaults empty\n mode http\n"
+        " timeout client 8s\n timeout http-keep-alive 1s\ndefaults closing from one\n option httpclose\ndefaults buffering from one\n option http-buffer-request\n timeout server 8s\ndefaults empty\n mode http\n"
         "defaults\n mode http\n timeout connect 2s\n timeout server 8s\n timeout client 8s\n timeout http-keep-alive 2s\n"
     )
     for (name, (kind, lines)), port in zip(FRONTENDS.items(), ports, strict=True):
@@ -179,6 +223,13 @@ def sections(ports, silent):
         ("tunnels", " timeout tunnel 2s\n timeout server 1s\n"),
     ):
         text += f"backend {name}\n mode tcp\n{lines} server s 127.0.0.1:{silent.port}\n"
+    for name, lines in (
+        ("plain", ""),
+        ("hurries", " timeout http-request 1s\n"),
+        ("buffers", " option http-buffer-request\n timeout http-request 1s\n"),
+        ("inherits from buffering", " timeout http-request 1s\n"),
+    ):
+        text += f"backend {name}\n{lines} server s 127.0.0.1:{silent.port}\n"
     return text + f"backend closes\n option httpclose\n server s 127.0.0.1:{silent.port}\n"
 
 
@@ -228,16 +279,27 @@ class Running:
     def wait(self):
         for port in (*(self.ports[name] for name in FRONTENDS), self.ports["if-true"]):
             connect(port).close()
+        self.wait_for_worker()
         self.host = Host()
         found = list(haproxy.collect(self.host))
         self.configs = [
             facts for kind, _, facts in found if kind == "config" and str(self.folder) in facts["path"]["value"]
         ]
+        self.configs_by_files = {facts["files"]["value"]: facts for facts in self.configs}
         self.servers = {
             facts["listen"]["value"][0]: facts for kind, _, facts in found if kind == "server" and "listen" in facts
         }
         self.upstreams = {name: facts for kind, name, facts in found if kind == "upstream" and facts["addresses"]["value"] == [f"127.0.0.1:{self.silent.port}"]}  # fmt: skip
         self.listening = {one.port: one.backlog for one in sock_diag.listening(socket.AF_INET)}
+
+    def wait_for_worker(self):
+        """The ports answer before the master has forked the worker whose environment decides the conditions."""
+        deadline = time.monotonic() + DEADLINE_S
+        master = self.started[1].pid
+        while not Path(f"/proc/{master}/task/{master}/children").read_text().split():
+            assert time.monotonic() < deadline, "the master has forked no worker"
+            time.sleep(0.02)
+        self.once("if-true")
 
     def measure(self):
         jobs = {name: (kind, self.ports[name]) for name, (kind, _) in FRONTENDS.items()}
@@ -280,7 +342,17 @@ def running(tmp_path_factory):
         it.stop()
 
 
-@pytest.mark.parametrize("name", [*FRONTENDS, *CONDITIONAL])
+BODIES = {
+    "buffers": 1,
+    "buffers-no-client from empty": 1,
+    "backend-buffers": 1,
+    "backend-inherits-buffers": 1,
+    "backend-waits-for-nothing": 2,
+}
+"""When half a body ends, by the timers above; `timeout http-request` of a backend holds where that buffers."""
+
+
+@pytest.mark.parametrize("name", [name for name in (*FRONTENDS, *CONDITIONAL) if name not in BODIES])
 def test_it_closes_when_the_collector_says(running, name):
     kind = FRONTENDS[name][0] if name in FRONTENDS else "http"
     expected = running.says(name)[FACT.get(kind, "idle_timeout_s")]["value"]
@@ -290,6 +362,17 @@ def test_it_closes_when_the_collector_says(running, name):
     else:
         assert measured is not None
         assert expected - 0.1 <= measured <= expected + TOLERANCE_S
+
+
+@pytest.mark.parametrize(("name", "seconds"), BODIES.items())
+def test_the_body_is_waited_for_where_it_is_buffered(running, name, seconds):
+    assert seconds - 0.1 <= running.seconds[name] <= seconds + TOLERANCE_S
+    told = [
+        text
+        for text in running.configs_by_files[1]["no_effect"]["value"]
+        if "http-request has no effect in a backend" in text
+    ]
+    assert len(told) == 1  # of the backend that buffers nothing
 
 
 def test_the_table_covers_different_times(running):

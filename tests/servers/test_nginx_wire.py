@@ -63,6 +63,7 @@ VHOSTS = """
 server { listen 127.0.0.1:%(port)d; server_name one; keepalive_timeout 1; client_header_timeout 1; location / { return 200 ok; } }
 server { listen 127.0.0.1:%(port)d; server_name two; keepalive_timeout 3; client_header_timeout 3; location / { return 200 ok; } }
 server { listen 127.0.0.1:%(port)d; server_name off; keepalive_timeout 0; location / { return 200 ok; } }
+server { listen 127.0.0.1:%(port)d; listen 127.0.0.1:%(other)d backlog=33; server_name both; client_header_timeout 3; }
 """
 NAMED = [("one", " one"), ("two", " two"), ("off", " off"), ("nobody", " one")]
 
@@ -214,12 +215,12 @@ def seen(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nginx")
     backend = Backend()
     ports = [free_port() for _ in CLIENTS]
-    vhosts, http2, upstreams = free_port(), free_port(), free_port()
+    vhosts, other, http2, upstreams = free_port(), free_port(), free_port(), free_port()
     blocks = "\n".join(
         f"server {{ listen 127.0.0.1:{port}; {case[1]} }}" for port, case in zip(ports, CLIENTS, strict=True)
     )
     parts = [
-        VHOSTS % {"port": vhosts},
+        VHOSTS % {"port": vhosts, "other": other},
         HTTP2 % {"port": http2},
         UPSTREAMS % {"port": upstreams, "backend": backend.port},
     ]
@@ -233,7 +234,8 @@ def seen(tmp_path_factory):
                 case[0]: pool.submit(closes_after, port, *case[2:4]) for port, case in zip(ports, CLIENTS, strict=True)
             }
             idle.update({name: pool.submit(closes_after, vhosts, name, "/") for name, _ in NAMED})
-            headers = {name: pool.submit(header_closes_after, vhosts, name) for name in ("one", "two")}
+            headers = {name: pool.submit(header_closes_after, vhosts, name) for name in ("one", "two", "both")}
+            headers["other"] = pool.submit(header_closes_after, other, "both")
             h2 = pool.submit(h2_closes_after, http2)
             ways = [pool.submit(closes_after, upstreams, "up", "/" + name, name) for name in WAYS]
             document = take(Host("/"), ["nginx"])
@@ -251,6 +253,7 @@ def seen(tmp_path_factory):
         process.wait(10)
         backend.listener.close()
     found.main, found.ports, found.vhosts, found.http2, found.upstreams = main, ports, vhosts, http2, upstreams
+    found.other = other
     found.backend = backend.port
     found.document = document
     found.subjects = servers.fill(snapshot.parse(json.dumps(document).encode(), "it")).subjects
@@ -286,9 +289,16 @@ def test_the_server_that_is_asked_for_decides(seen, name, ending):
     assert_close(seen.idle[name][0], subject(seen, seen.vhosts, ending).facts["idle_timeout_s"].value)
 
 
-@pytest.mark.parametrize("name", ["one", "two"])
+@pytest.mark.parametrize("name", ["one", "two", "both"])
 def test_the_default_server_decides_on_the_header(seen, name):
     assert_close(seen.headers[name], subject(seen, seen.vhosts, " " + name).facts["header_timeout_s"].value)
+
+
+def test_where_a_server_is_the_default_its_own_header_timer_holds(seen):
+    facts = subject(seen, seen.other, " both").facts
+    assert facts["backlog"].value == 33
+    assert facts["header_timeout_s"].value == 3
+    assert_close(seen.headers["other"], 3)
 
 
 def test_over_http_2_a_location_does_not_count(seen):
@@ -325,10 +335,11 @@ def test_the_running_nginx_is_found_with_its_version(seen):
     assert ".".join(map(str, config.facts["version"].value)) == version
     assert config.facts["running"].value is True
     assert config.facts["unreadable"].value == ()
-    told = " ".join(config.facts["no_effect"].value)
+    parts = [one.facts for one in seen.subjects if one.kind == "config" and one.name.startswith(config.name)]
+    told = " ".join(text for facts in parts if "no_effect" in facts for text in facts["no_effect"].value)
     assert "client_header_timeout" in told
     assert ("least_conn stands behind" in told) == (config.facts["version"].value < (1, 29, 7))
-    assert len(config.facts["unit_traps"].value) == 1
+    assert len([facts for facts in parts if facts.get("unit_traps") and facts["unit_traps"].value]) == 1
 
 
 def test_nginx_reads_the_same_files(seen):
@@ -342,7 +353,7 @@ def test_nginx_reads_the_same_files(seen):
 # what nginx -t says yes and no to; the collector has to agree
 CHECKED = [
     ("keepalive_timeout 1m30s;", True), ("keepalive_timeout 5 6;", True), ("keepalive_timeout '1h 30';", True),
-    ("keepalive_timeout 1.5s;", False), ("keepalive_timeout -1;", False), ("keepalive_timeout 75S;", False),
+    ("keepalive_timeout '5 5ms';", False), ("keepalive_timeout '5 1d';", False), ("keepalive_timeout 1.5s;", False), ("keepalive_timeout -1;", False), ("keepalive_timeout 75S;", False),
     ("keepalive_timeout 2M;", False), ("keepalive_timeout '30 s';", False), ("keepalive_timeout 5 500ms;", False),
     ("keepalive_timeout 1 2 3;", False), ("keepalive_timeout;", False), ("keepalive_timeout '';", False),
     ("keepalive_timeout 5; keepalive_timeout 6;", False), ("keepalive_requests 1k;", False), ("keepalive_time 1d;", True),

@@ -29,6 +29,13 @@ SIDES = ("server", "upstream", "middle")
 ROLES = ("client", "middle", "proxy", "server", "database")
 
 _SIDES_OF = {"client": ("upstream",), "middle": ("middle",), "proxy": ("server", "upstream")}
+
+
+def sides_of(role: str) -> tuple[str, ...]:
+    """The sides that a hop of a role has."""
+    return _SIDES_OF.get(role, ("server",))
+
+
 """The sides that a hop of a role has; of the others it is `server`."""
 
 Version = tuple[int, ...]
@@ -122,7 +129,7 @@ def _kind(name: str, kinds: Mapping[str, Any], file: str) -> Kind:
     tables.check(table, _KEYS, where, ProfileError, needed=("role",))
     if table["role"] not in ROLES:
         raise ProfileError(f"{where}: role: {table['role']!r} is none of {', '.join(ROLES)}")
-    sides = _SIDES_OF.get(table["role"], ("server",))
+    sides = sides_of(table["role"])
     defaults = {name: _default(entry, name, f"{where}.{name}") for name, entry in _facts(table, sides, where)}
     settings = {
         key: _setting(entry, sides, f"{where}.setting.{key}") for key, entry in table.get("setting", {}).items()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit_tcp import drawing, report, snapshot
 from audit_tcp.cli import _options, tell
-from audit_tcp.model import Profile, Report
+from audit_tcp.errors import AuditTcpError
+from audit_tcp.model import Profile, Report, Snapshot
 from audit_tcp.wording import rank, worst_first
 
 if TYPE_CHECKING:
@@ -59,6 +61,18 @@ def _judged(one: Report) -> bool:
 
 def _others(all_of_them: Sequence[object]) -> str:
     return f" (and {len(all_of_them) - 1} more)" if len(all_of_them) > 1 else ""
+
+
+def failed(name: str, chosen: Profile, error: AuditTcpError) -> Report:
+    """The report of what could not be judged at all."""
+    return Report(Snapshot(name, "", "", ""), chosen, failure=str(error))
+
+
+def internal(name: str, error: Exception) -> AuditTcpError:
+    """What to say of one snapshot or path that breaks the program; the others are still judged."""
+    if os.environ.get("AUDIT_TCP_DEBUG"):
+        raise error
+    return AuditTcpError(f"{name}: internal error, please report it: {type(error).__name__}: {error}")
 
 
 def accepted_by(path: str | None, chosen: Profile) -> tuple[Waiver, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from audit_tcp import defaults, judge, profile, snapshot
 from audit_tcp.cli import _options
-from audit_tcp.cli._reporting import Tally, accepted_by, waived, write
+from audit_tcp.cli._reporting import Tally, accepted_by, failed, internal, waived, write
 from audit_tcp.errors import AuditTcpError, SnapshotError, UsageError
 from audit_tcp.model import Profile, Report, Snapshot
 
@@ -123,14 +123,7 @@ def _loaded(sources: list[str]) -> Iterator[Taken]:
             except SnapshotError as error:
                 yield path, error
             except Exception as error:
-                yield path, _internal(path, error)
-
-
-def _internal(name: str, error: Exception) -> AuditTcpError:
-    """What to say of one snapshot that breaks the program; the others are still judged."""
-    if os.environ.get("AUDIT_TCP_DEBUG"):
-        raise error
-    return AuditTcpError(f"{name}: internal error, please report it: {type(error).__name__}: {error}")
+                yield path, internal(path, error)
 
 
 def _paths(source: str) -> Iterator[str]:
@@ -185,12 +178,8 @@ def _judged(taken: Iterator[Taken], chosen: Profile, accepted: tuple[Waiver, ...
                 one = judge.judge(defaults.fill(found), chosen)
                 one = waived(one, accepted, tally)
             except Exception as error:
-                one = _failed(name, chosen, _internal(name, error))
+                one = failed(name, chosen, internal(name, error))
         else:
-            one = _failed(name, chosen, found)
+            one = failed(name, chosen, found)
         tally.seen(one)
         yield one
-
-
-def _failed(name: str, chosen: Profile, error: AuditTcpError) -> Report:
-    return Report(Snapshot(name, "", "", ""), chosen, failure=str(error))

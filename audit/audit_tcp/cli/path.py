@@ -6,17 +6,19 @@ import argparse
 import datetime
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from audit_tcp import catalog, profile
 from audit_tcp.cli import _options
-from audit_tcp.cli._reporting import Tally, accepted_by, waived, write
+from audit_tcp.cli._reporting import Tally, accepted_by, failed, internal, waived, write
 from audit_tcp.errors import AuditTcpError, UsageError
-from audit_tcp.model import Profile, Report, Snapshot
+from audit_tcp.model import Profile, Report
 
 if TYPE_CHECKING:
-    from audit_tcp.path.file import Path
+    from audit_tcp.path.file import Path, Planned
     from audit_tcp.waivers import Waiver
+
+    Load = Callable[[], Path]
 
 EXAMPLES = """examples:
   audit-tcp path --init > shop.toml       an example from this host's servers
@@ -89,28 +91,42 @@ def _judged(
     for name, load in _paths(arguments):
         try:
             one = judging.report(load(), chosen, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+            one = waived(one, accepted, tally)
         except AuditTcpError as error:
-            one = Report(Snapshot(name, "", "", ""), chosen, failure=str(error))
-        one = waived(one, accepted, tally)
+            one = failed(name, chosen, error)
+        except Exception as error:
+            one = failed(name, chosen, internal(name, error))
         tally.seen(one)
         yield one
 
 
-def _paths(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Path]]]:
-    """Each path by the name of its file and how to read it; without files those that the plan itself shows."""
+def _paths(arguments: argparse.Namespace) -> list[tuple[str, Load]]:
+    """Each path by the name of its file and how to read it; without files those that the plan itself shows.
+
+    All of a plan's paths are found before the first is judged: a report that has begun can tell of no failure but that
+    of a path. So a plan that cannot be read stands in their place.
+    """
     from audit_tcp.path import file
 
-    planned = None
-    if arguments.terraform:
-        from audit_tcp.path import terraform
+    planned: Planned | None = None
+    found: list[tuple[str, Load]] = []
+    try:
+        if arguments.terraform:
+            from audit_tcp.path import terraform
 
-        plan = terraform.load(arguments.terraform)
-        planned = plan.hop
-        if not arguments.files:
-            hosts = [terraform.host(one) for one in arguments.snapshot]
-            yield from ((path.name, partial(_itself, path)) for path in terraform.paths(plan, hosts))
-    for one in arguments.files:
-        yield one, partial(file.load, one, planned)
+            plan = terraform.load(arguments.terraform)
+            planned = plan.hop
+            if not arguments.files:
+                hosts = [terraform.host(one) for one in arguments.snapshot]
+                found = [(path.name, partial(_itself, path)) for path in terraform.paths(plan, hosts)]
+    except Exception as error:
+        planned = partial(_fail, error)
+        found = [(arguments.terraform, planned)]
+    return [*found, *((one, partial(file.load, one, planned)) for one in arguments.files)]
+
+
+def _fail(error: Exception, *_: str) -> NoReturn:
+    raise error
 
 
 def _itself(path: Path) -> Path:

@@ -41,11 +41,10 @@ def _kind(server: Subject) -> Kind | None:
 
 
 def _stations(found: reach.Servers, candidates: Sequence[Subject]) -> list[Station]:
-    """The proxy that clients meet and what is behind it; without a proxy the first server alone."""
+    """The proxy that clients meet and what is behind it; without a proxy the first server alone. What runs is first."""
     if not candidates:
         return []
-    proxies = [one for one in candidates if _is_proxy(one)]
-    first = next((one for one in proxies if found.behind(one)), (proxies or candidates)[0])
+    first = min(candidates, key=lambda one: (reach.stopped(one), not _is_proxy(one), not found.behind(one)))
     stations: list[Station] = []
     server: Subject | None = first
     while server is not None and len(stations) < MOST_HOPS:
@@ -137,7 +136,9 @@ def _station(server: Subject, pool: Subject | None, kernel: Mapping[str, Mapping
     """A hop with what the configuration states, each value with its place."""
     kind = _kind(server)
     assert kind is not None
-    lines = ["", *_said(f"{'Found on this host' if number == 0 else 'Found behind it'}: {printable(server.name, 200)}")]
+    found = "Found on this host" if number == 0 else "Found behind it"
+    found += ", but not running" if reach.stopped(server) else ""
+    lines = ["", *_said(f"{found}: {printable(server.name, 200)}")]
     lines += ["[[hop]]", f'kind = "{kind.name}"', f"name = {stated.name_of(server.name)}"]
     version = ".".join(map(str, _tuple(server, "version")))
     if hops.VERSION.fullmatch(version):
@@ -159,11 +160,14 @@ def _station(server: Subject, pool: Subject | None, kernel: Mapping[str, Mapping
 
 def _others(candidates: Sequence[Subject], stations: Sequence[Station]) -> Iterator[str]:
     used = {one.name for one, _ in stations}
-    others = [one.name for one in candidates if one.name not in used]
+    others = [one for one in candidates if one.name not in used]
+    others.sort(key=reach.stopped)
     if others:
         yield ""
         yield from _said("Other servers of this host, each worth a path of its own if clients reach it:")
-        yield from (f"#     {stated.ending(name, WIDTH - 6)}" for name in others[:OTHERS_SHOWN])
+        for one in others[:OTHERS_SHOWN]:
+            mark = " (not running)" if reach.stopped(one) else ""
+            yield f"#     {stated.ending(one.name, WIDTH - 6 - len(mark))}{mark}"
         if len(others) > OTHERS_SHOWN:
             yield f"#     and {len(others) - OTHERS_SHOWN} more: audit-tcp host shows them"
 

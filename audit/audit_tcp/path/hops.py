@@ -37,7 +37,7 @@ NUMBERS = frozenset(
 FACTS = FLAGS | TEXTS | NUMBERS
 """What a path file may say of one side of a hop; docs/path.md gives the meanings."""
 
-UNIT_OF = {0.001: " of milliseconds", 60.0: " of minutes", 3600.0: " of hours"}
+UNIT_OF = {0.001: "milliseconds", 1.0: "seconds", 60.0: "minutes", 3600.0: "hours"}
 
 LARGEST = 1e9
 """Seconds: thirty years."""
@@ -52,7 +52,6 @@ class Hop:
     facts: Stated
     version: tuple[int, ...] | None = None
     traps: tuple[str, ...] = ()
-    note: str = ""
 
     def side(self, name: str) -> dict[str, Fact]:
         """The facts of one side; empty where the hop has no such side."""
@@ -120,9 +119,7 @@ class Stating:
             raise self._unknown(key)
 
     def _sides(self) -> tuple[str, ...]:
-        return {"client": ("upstream",), "middle": ("middle",), "proxy": ("server", "upstream")}.get(
-            self.kind.role, ("server",)
-        )
+        return catalog.sides_of(self.kind.role)
 
     def _only_side(self, key: str) -> str:
         sides = self._sides()
@@ -186,9 +183,12 @@ class Stating:
             return math.inf
         if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 <= raw <= LARGEST:
             setting = self.kind.settings.get(key)
-            unit = "seconds" if key.endswith("_s") else f"a number{UNIT_OF.get(setting.factor, '') if setting else ''}"
+            low, high = (setting.range if setting else None) or (0, LARGEST)
+            timed = key.endswith("_s") or (setting and any(name.endswith("_s") for name in setting.sets))
+            unit = UNIT_OF.get(setting.factor if setting else 1.0, "") if timed else "a number"
             raise PathError(
-                f'{self.origin(key)}: {key}: {unit} from 0 to {LARGEST:.0f} or "{UNLIMITED}" is needed, not {raw!r:.80}'
+                f"{self.origin(key)}: {key}: {unit} from {low:.0f} to {high:.0f}"
+                f' or "{UNLIMITED}", written as a number, not {raw!r:.80}'
             )
         return raw
 
@@ -214,7 +214,10 @@ def made(
         if "ignores_keepalive" in default and "ignores_keepalive" not in own:
             own = _heeded(default, own)
         whole = {**default, **packaged, **own}
-        if side != "middle" and (own or whole or side in _needed(kind)):
+        from_snapshot = "program" in own  # which tells what is announced, too
+        if "idle_timeout_s" in own and "advertised_idle_s" in default.keys() - own.keys() and not from_snapshot:
+            whole["advertised_idle_s"] = own["idle_timeout_s"]
+        if side != "middle" and (own or whole):
             servers.derive(whole, {"keepalive_time": whole.get("tcp_keepalive_time_s")})
         facts |= {f"{side}.{key}": fact for key, fact in whole.items()}
     return Hop(name, kind, facts, version, traps)
@@ -229,22 +232,29 @@ def _heeded(default: Stated, own: Stated) -> dict[str, Fact]:
     return {**heeded, "ignores_keepalive": Fact(True, stated.origin)}
 
 
-def _needed(kind: Kind) -> tuple[str, ...]:
-    return {"client": ("upstream",), "proxy": ("server", "upstream")}.get(kind.role, ("server",))
-
-
-def of_subjects(name: str, kind: Kind, server: Subject | None, upstream: Subject | None, stated: Stated) -> Hop:
+def of_subjects(
+    name: str,
+    kind: Kind,
+    server: Subject | None,
+    upstream: Subject | None,
+    stated: Stated,
+    traps: tuple[str, ...] = (),
+) -> Hop:
     """A hop as a snapshot shows it, where nothing else is stated."""
     facts: dict[str, Fact] = {}
     for side, subject in (("server", server), ("upstream", upstream)):
         if subject is not None:
             facts |= {f"{side}.{key}": fact for key, fact in subject.facts.items()}
+            said = {key.partition(".")[2] for key in stated if key.startswith(f"{side}.")}
+            for derived, causes in servers.DERIVED.items():
+                if derived not in said and said & causes:
+                    facts.pop(f"{side}.{derived}", None)
     version = next((facts[f"{side}.version"].value for side in SIDES if f"{side}.version" in facts), None)
     known = tuple(part for part in version if isinstance(part, int)) if isinstance(version, tuple) else None
-    return made(name, kind, {**facts, **stated}, known)
+    return made(name, kind, {**facts, **stated}, known, traps=traps)
 
 
-VERSION = re.compile(r"\d{1,5}(?:\.\d{1,5}){0,3}")
+VERSION = re.compile(r"\d{1,5}(?:\.\d{1,5}){0,3}(?![\w.])")
 
 
 def version_of(text: object, where: str) -> tuple[int, ...]:
@@ -261,7 +271,7 @@ def kind_of(name: object, where: str) -> Kind:
     if found is None:
         names = catalog.names()
         near = get_close_matches(str(name), names, 3)
-        told = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(names)}"
+        told = f"did you mean {', '.join(near)}?" if near else "`audit-tcp path --kinds` lists them"
         raise PathError(f"{where}: kind: no kind {name!r:.80}; {told}")
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from audit_tcp.model import Snapshot, Subject
@@ -21,6 +22,8 @@ class Servers:
         self._sockets: dict[str, list[Subject]] = {}
         self._ports: dict[int, list[tuple[str, Subject]]] = {}
         self._behind: dict[object, list[tuple[Subject, Subject]]] = {}
+        self._blocks: dict[object, list[int]] = {}
+        self._own: dict[object, list[Subject]] = {}
         for one in found.subjects:
             if one.kind == "upstream":
                 self._pools.setdefault(_owner(one), []).append(one)
@@ -29,6 +32,22 @@ class Servers:
                 self._sockets.setdefault(address, []).append(one)
                 if port is not None:
                     self._ports.setdefault(port, []).append((host, one))
+        self._find_own(found)
+
+    def _find_own(self, found: Snapshot) -> None:
+        """Which pools the locations of a server block of nginx use: by the lines of both in the same file."""
+        for one in found.subjects:
+            path, line = _stands(one, "listen") if one.kind == "server" else ("", 0)
+            if path:
+                self._blocks.setdefault((_owner(one), path), []).append(line)
+        for lines in self._blocks.values():
+            lines.sort()
+        for pool in (one for pools in self._pools.values() for one in pools):
+            path, line = _stands(pool, "mode")
+            lines = self._blocks.get((_owner(pool), path), [])
+            if lines and lines[0] <= line:
+                block = lines[bisect_right(lines, line) - 1]
+                self._own.setdefault((_owner(pool), path, block), []).append(pool)
 
     def answering(self, ports: Iterable[int]) -> list[Subject]:
         """The servers that listen for other hosts on one of the ports; of those that differ in nothing the first."""
@@ -40,19 +59,21 @@ class Servers:
         return list(found.values())
 
     def behind(self, server: Subject) -> list[tuple[Subject, Subject]]:
-        """The pools of the program that a server belongs to, each with a server of the host that it reaches."""
-        own = _owner(server)
-        if own not in self._behind:
+        """The pools of a server, each with a server of the host that it reaches, those that run before the others."""
+        own = (_owner(server), *_stands(server, "listen"))
+        group = own if own in self._own else _owner(server)
+        if group not in self._behind:
             pairs: dict[object, tuple[Subject, Subject]] = {}
             for pool in self.pools(server):
-                for last in self.reached(pool):
+                for last in sorted(self.reached(pool), key=stopped):
                     pairs.setdefault((timers(pool), timers(last)), (pool, last))
-            self._behind[own] = list(pairs.values())
-        return self._behind[own]
+            self._behind[group] = sorted(pairs.values(), key=lambda pair: stopped(pair[1]))
+        return self._behind[group]
 
     def pools(self, server: Subject) -> list[Subject]:
-        """The pools of the program that a server belongs to."""
-        return self._pools.get(_owner(server), [])
+        """The pools that a server's own locations use, where their places tell; else all of its program."""
+        own = (_owner(server), *_stands(server, "listen"))
+        return self._own.get(own) or self._pools.get(_owner(server), [])
 
     def reached(self, pool: Subject) -> list[Subject]:
         """The servers of the host that a pool opens connections to: by the same socket or address; by loopback also
@@ -78,6 +99,18 @@ def timers(subject: Subject) -> object:
 def program(subject: Subject) -> str:
     """The catalog's name of what a server or upstream belongs to."""
     return str(subject.facts["program"].value) if "program" in subject.facts else ""
+
+
+def stopped(subject: Subject) -> bool:
+    """Whether it is known to be no running process, but files alone."""
+    return "running" in subject.facts and subject.facts["running"].value is False
+
+
+def _stands(subject: Subject, name: str) -> tuple[str, int]:
+    """File and line of a fact of nginx's; an empty file where its origin is none."""
+    origin = subject.facts[name].origin if name in subject.facts and program(subject).startswith("nginx") else ""
+    path, _, line = origin.rpartition(":")
+    return (path, int(line)) if line.isascii() and line.isdigit() and len(line) < 10 else ("", 0)
 
 
 def _owner(subject: Subject) -> tuple[object, ...]:

@@ -37,6 +37,8 @@ class Relations:
         }
         self._taken = {address for groups in self._groups.values() for address in groups}
         self._users = self._by(known.of("aws_autoscaling_group"), [("target_group_arns",)], GROUPS)
+        ways = [("lb_target_group_arn",), ("alb_target_group_arn",)]
+        self._scaled = self._by(known.of("aws_autoscaling_attachment"), ways, GROUPS)
 
     def _by(self, those: Iterable[Resource], paths: Sequence[Sequence[str]], types: Sequence[str]) -> By:
         found: By = {}
@@ -94,6 +96,5 @@ class Relations:
     def _attached(self, group: Resource) -> Iterator[Resource]:
         for at in self.attachments(group):
             yield from self._known.linked(at, [("target_id",)], ["aws_instance"])
-        for at in self._known.of("aws_autoscaling_attachment"):
-            if group in self._known.linked(at, [("lb_target_group_arn",), ("alb_target_group_arn",)], GROUPS):
-                yield from self._known.linked(at, [("autoscaling_group_name",)], ["aws_autoscaling_group"])
+        for at in self._scaled.get(group.address, {}).values():
+            yield from self._known.linked(at, [("autoscaling_group_name",)], ["aws_autoscaling_group"])

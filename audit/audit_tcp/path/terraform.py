@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from audit_tcp import catalog, defaults, snapshot
+from audit_tcp import catalog
 from audit_tcp.errors import PathError
 from audit_tcp.model import Snapshot, Subject
 from audit_tcp.path import aws, blocks, hops, reach, resources
@@ -14,6 +14,7 @@ from audit_tcp.path.file import Path, told_apart
 from audit_tcp.path.hops import Hop
 from audit_tcp.path.relations import BALANCERS
 from audit_tcp.path.resources import Resource
+from audit_tcp.path.saved import filled
 
 MOST_PATHS = 1000
 MOST_BALANCERS = 10
@@ -32,8 +33,8 @@ def load(path: str) -> Plan:
 
 
 def host(path: str) -> Snapshot:
-    """A saved snapshot with what it leaves unsaid. Raises SnapshotError."""
-    return defaults.fill(snapshot.load(path))
+    """A saved snapshot with what it leaves unsaid. Raises SnapshotError, and PathError for facts of a wrong type."""
+    return filled(path)
 
 
 def paths(plan: Plan, snapshots: Sequence[Snapshot]) -> Iterator[Path]:

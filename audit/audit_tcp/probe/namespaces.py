@@ -136,6 +136,12 @@ def _name_of(host: Host, pid: str) -> "tuple[str, str]":
     return "{} (pid {})".format(command, pid), "process"
 
 
+def in_container(host: Host, pid: int) -> bool:
+    """Whether the control group of a process is that of a container or a machine."""
+    groups = host.value("/proc/{}/cgroup".format(pid)) or ""
+    return bool(_CONTAINER.search(groups) or _MACHINE.search(groups))
+
+
 def _container(host: Host, identity: str) -> "tuple[str, str]":
     for pattern in _STATES:
         state = host.value(pattern.format(identity)) or ""

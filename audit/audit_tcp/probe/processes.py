@@ -6,7 +6,7 @@ A process in a container has files of its own: they are read below /proc/PID/roo
 import os
 
 from .host import Host, Unreadable
-from .namespaces import HOST, find
+from .namespaces import HOST, find, in_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ class Process:
     """One process, by its number; what is asked of it is read then."""
 
     def __init__(self, host: Host, pid: int, comm: str) -> None:
-        self._host, self.pid, self.comm = host, pid, comm
+        self.host, self.pid, self.comm = host, pid, comm
         self._files: "Host | None" = None
 
     def _path(self, name: str) -> str:
@@ -26,7 +26,7 @@ class Process:
     @property
     def argv(self) -> "list[str]":
         """The command line; a process that renamed itself (`nginx: master process …`) shows that."""
-        text = self._host.value(self._path("cmdline")) or ""
+        text = self.host.value(self._path("cmdline")) or ""
         return text.rstrip("\0").split("\0") if text else []
 
     @property
@@ -42,14 +42,14 @@ class Process:
 
     def _seen(self, name: str) -> "str | None":
         """A link of /proc/PID as the process sees its target: the kernel writes it with the root that it was given."""
-        path, root = self._host.link(self._path(name)), self._host.link(self._path("root"))
+        path, root = self.host.link(self._path(name)), self.host.link(self._path("root"))
         inside = path is not None and root not in (None, "/") and (path + "/").startswith(str(root) + "/")
         return path[len(str(root)) :] or "/" if path is not None and inside else path
 
     @property
     def parent(self) -> int:
         """The number of its parent, 0 where it is unknown."""
-        text = self._host.value(self._path("stat")) or ""
+        text = self.host.value(self._path("stat")) or ""
         fields = text.rpartition(")")[2].split()
         return int(fields[1]) if len(fields) > 1 and fields[1].isdigit() else 0
 
@@ -57,7 +57,7 @@ class Process:
         """Those of the variables `names` that it was started with; no others are kept, they may be secrets."""
         wanted = set(names)
         found = {}
-        for entry in (self._host.value(self._path("environ")) or "").split("\0"):
+        for entry in (self.host.value(self._path("environ")) or "").split("\0"):
             name, equals, value = entry.partition("=")
             if equals and name in wanted:
                 found[name] = value
@@ -67,7 +67,7 @@ class Process:
     def files(self) -> Host:
         """The file tree that it sees: the host's own, its container's, or the host's with mounts of its own."""
         if self._files is None:
-            self._files = self._tree() if self._host.live else self._host
+            self._files = self._tree() if self.host.live else self.host
         return self._files
 
     def _tree(self) -> Host:
@@ -75,25 +75,32 @@ class Process:
         try:
             same_root = _inode("/") == _inode(root)
             same_mounts = _inode("/proc/self/ns/mnt") == _inode(self._path("ns/mnt"))
-        except OSError:  # it ended, or is another user's
-            return self._host
-        if same_root and same_mounts:
-            return self._host
-        tree = self._host.below(root)
+        except FileNotFoundError:  # it ended
+            return self.host
+        except OSError:  # another user's: what its control group says of it is all that is left
+            return self.host.below(root) if in_container(self.host, self.pid) else self.host
+        # HAProxy enters a directory of its own when it has read its files: its program does not lie below that
+        if same_mounts and (same_root or not self._starts_below_root()):
+            return self.host
+        tree = self.host.below(root)
         if same_root:  # a unit with mounts of its own: its paths are those that an administrator knows
             tree.prefix = ""
         return tree
 
+    def _starts_below_root(self) -> bool:
+        program, root = self.host.link(self._path("exe")), self.host.link(self._path("root"))
+        return program is None or root is None or (program + "/").startswith(root.rstrip("/") + "/")
+
     @property
     def namespace(self) -> str:
         """The name of its network namespace, as the `netns` subject has it."""
-        if self._host.live:
+        if self.host.live:
             try:
                 status = os.stat(self._path("ns/net"))
             except OSError:
                 return HOST
             inode = (status.st_dev, status.st_ino)
-            return next((space.name for space in find(self._host) if space.inode == inode), HOST)
+            return next((space.name for space in find(self.host) if space.inode == inode), HOST)
         return HOST
 
 
@@ -123,9 +130,9 @@ LARGEST_PROGRAM = 64 << 20
 
 
 def program(process: Process) -> bytes:
-    """The bytes of the program that a process runs, empty where they cannot be read."""
-    path = process.executable
-    return b"" if path is None else content(process.files, path)
+    """The bytes of the program that a process runs, also of one that was replaced; empty where they cannot be read."""
+    running = content(process.host, "/proc/{}/exe".format(process.pid))
+    return running or content(process.files, process.executable or "/")
 
 
 def content(files: Host, path: str) -> bytes:

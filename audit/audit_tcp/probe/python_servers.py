@@ -3,7 +3,7 @@
 import re
 import weakref
 
-from .host import Host
+from .host import Host, Unreadable, reason
 from .instances import absolute
 from .processes import running
 from .servers import version_of
@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Mapping, Optional, Tuple
 
+    from .instances import Instance
     from .processes import Process
 
     Options = Dict[str, List[str]]
@@ -25,6 +26,7 @@ _MODULE = re.compile(r"(gunicorn|uvicorn|hypercorn)(?:\.|\Z)")
 _TITLE = re.compile(r"gunicorn: [a-z]+ \[")
 
 MOST_ARGUMENTS = 2000
+MOST_FOLDERS = 100
 
 
 class Command:
@@ -139,10 +141,38 @@ def _prefixes(command: Command) -> "List[str]":
     places = [absolute(command.directory, path) for path in command.paths if "/" in path]
     roots = [path.rpartition("/")[0].rpartition("/")[0] for path in places if path.count("/") > 1]
     roots += [value for value in process.environment(["VIRTUAL_ENV"]).values() if value.startswith("/")]
+    roots += _on_path(command)
     executable = process.executable
     if executable and executable.count("/") > 1:
         roots.append(executable.rpartition("/")[0].rpartition("/")[0])
     return list(dict.fromkeys([*roots, "/usr", "/usr/local"]))
+
+
+def _on_path(command: Command) -> "List[str]":
+    """The environment of a `python` that was found by PATH: its program is a link that leads out of it."""
+    name = command.process.argv[:1]
+    if not name or "/" in name[0]:
+        return []
+    folders = command.process.environment(["PATH"]).get("PATH", "").split(":")[:MOST_FOLDERS]
+    found = (folder.rstrip("/") for folder in folders if folder.count("/") > 1)
+    first = next((one for one in found if command.process.files.exists(one + "/" + name[0])), "")
+    return [first.rpartition("/")[0]] if first else []
+
+
+def configuration(instance: "Instance", path: str) -> "Optional[str]":
+    """The text of a configuration file, empty for /dev/null; None where it cannot be read, which is told."""
+    instance.path = path
+    if path == "/dev/null":
+        return ""
+    try:
+        text = instance.files.text(path)
+        if "\0" in text:
+            raise Unreadable("not a text file")
+    except (OSError, Unreadable) as error:
+        instance.refuse(path, reason(error))
+        return None
+    instance.count += 1
+    return text
 
 
 ANY = "0.0.0.0"  # noqa: S104 - what an empty host means

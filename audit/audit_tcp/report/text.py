@@ -145,11 +145,10 @@ class _Page:
             if finding.verdict == verdict
         ]
         unread = report.snapshot.errors
-        told.extend(
-            f"could not be read: {printable(error.where)}: {printable(error.what)}" for error in unread[:ERRORS_SHOWN]
-        )
+        lacking = "not judged" if drawing.is_path(report.snapshot) else "could not be read"
+        told.extend(f"{lacking}: {printable(error.where)}: {printable(error.what)}" for error in unread[:ERRORS_SHOWN])
         if unread[ERRORS_SHOWN:]:
-            told.append(f"could not be read: {len(unread) - ERRORS_SHOWN} more, all of them in --format json")
+            told.append(f"{lacking}: {len(unread) - ERRORS_SHOWN} more, all of them in --format json")
         if told:
             yield ""
         for line in told:

@@ -43,7 +43,7 @@ class Reader:
         self._open: "list[str]" = []
         self._macros: "dict[str, Macro]" = {}
         self._using: "list[str]" = []
-        self._expanded = 0
+        self._expanded = self._visited = 0
         self._at_once: "dict[str, Callable[[list[str], str, Optional[Section]], None]]" = {
             "include": self._include,
             "includeoptional": self._include_optional,
@@ -51,25 +51,30 @@ class Reader:
         }
 
     def problem(self, place: str, what: str) -> None:
-        """Records what is wrong at a place."""
-        if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append("{}: {}".format(place, what))
+        """Records what is wrong at a place, or with a file."""
+        place = place if re.search(":[0-9]+$", place) else servers.place(place, 1)
+        text = "{}: {}".format(place, what)
+        if len(self.problems) < MOST_PROBLEMS and text not in self.problems:
+            self.problems.append(text)
         self.budget.files.unread(place, what)
 
     # files
 
     def file(self, path: str, place: str, section: "Optional[Section]" = None, optional: bool = False) -> None:
-        """Reads a file, named at `place`; an absent one that is `optional` is passed over."""
+        """Reads a file, named at `place`; an absent one that is `optional` is passed over.
+
+        The name of a file that is not there is not told: it may be a URL, or made of variables, and hold a secret.
+        """
         if path in self._open:
-            return self.problem(place, "an include loop: {} includes itself".format(path))
+            return self.problem(place, "an include loop: this file is being read")
         if len(self._open) > DEEPEST_INCLUDE:
             return self.problem(place, "more than {} includes within one another".format(DEEPEST_INCLUDE))
         try:
             text = self.budget.read(path)
         except FileNotFoundError:
-            return None if optional else self.problem(place, "{} does not exist".format(path))
+            return None if optional else self.problem(place, "a file that does not exist")
         except Unreadable as error:
-            return self.problem(path, str(error))
+            return self.problem(path if self.budget.files.exists(path) else place, str(error))
         self.count += 1
         self._open.append(path)
         self.feed(lines(text), path, section)
@@ -93,7 +98,12 @@ class Reader:
         self._include(words, place, section, optional=True)
 
     def _tree(self, path: str, place: str, section: "Optional[Section]", optional: bool, depth: int) -> None:
-        """Reads a file, or every file below a directory, in the order of their names."""
+        """Reads a file, or every file below a directory, in the order of their names. Links may lead in circles."""
+        self._visited += 1
+        if self._visited > servers.MOST_FILES:
+            if self._visited == servers.MOST_FILES + 1:
+                self.problem(place, "Include: more than {} files and directories".format(servers.MOST_FILES))
+            return
         names = self.budget.files.entries(path) if self.context.is_folder(path) else None
         if names is None:
             self.file(path, place, section, optional)
@@ -169,7 +179,8 @@ class Reader:
             self.problem(place, "more than {} sections within one another".format(servers.DEEPEST))
             self._soak(name, place, numbered, path, "")
         elif name in CONDITIONS:
-            self._condition(name, words, place, stack, section, numbered, path)
+            shown = words[:1] if "${" not in line else ["…"]
+            self._condition(name, words, place, stack, section, numbered, path, shown)
         else:
             stack.append((name, place, section))
             section = Section(name, words, place, section)
@@ -178,7 +189,15 @@ class Reader:
         return section
 
     def _condition(
-        self, name: str, words: "list[str]", place: str, stack: "Any", section: "Any", numbered: "Any", path: str
+        self,
+        name: str,
+        words: "list[str]",
+        place: str,
+        stack: "Any",
+        section: "Any",
+        numbered: "Any",
+        path: str,
+        shown: "list[str]",
     ) -> None:
         holds, what = CONDITIONS[name](self.context, words)
         if what:
@@ -186,7 +205,7 @@ class Reader:
         if holds:
             stack.append((name, place, section))
         else:
-            self._soak(name, place, numbered, path, words[0] if name == "ifmodule" and words else "")
+            self._soak(name, place, numbered, path, shown[0] if name == "ifmodule" and words else "")
 
     def _close(self, line: str, place: str, stack: "Any", section: "Any") -> "Any":
         name = line[2:].rstrip(">").lower()

@@ -97,7 +97,8 @@ class Reader:
         try:
             text = self.budget.read(path)
         except (OSError, Unreadable) as error:
-            self.refuse(where, "{}: {}".format(path, reason(error)) if where != path else reason(error))
+            what = reason(error)
+            self.refuse(*((place(path, 1), what) if where == path else (where, "{}: {}".format(path, what))))
             return []
         self.files += 1
         return self.parse(text, path)

@@ -50,7 +50,7 @@ def subjects(host: Host, found: "List[Process]", paths: "List[str]") -> "Subject
         if path:
             yield from _instance(instance, path, adapter, process, names)
         else:
-            instance.refuse("caddy", "no configuration file is named: what the admin interface set is not known")
+            instance.refuse("--config:1", "no configuration file is named: what the admin interface set is not known")
             yield "config", instance.named(names["config"], "caddy"), instance.config()
     for path in paths:
         yield from _instance(Instance("caddy", host), path, "", None, names)
@@ -134,10 +134,11 @@ class _Caddyfile:
     def _addresses(self, site: Directive) -> "Iterator[Tuple[str, str]]":
         """(listener, host name) of each address of a site; of the ones that hold no value, nothing."""
         http, https = self.option("http_port", "80"), self.option("https_port", "443")
-        binds = [one for line in site.below("bind") for one in line.words[1:]] or [self.option("default_bind", "")]
+        stated = [one for line in site.below("bind") for one in line.words[1:]] or [self.option("default_bind", "")]
+        binds = [one.rpartition("@")[2] for one in stated]
         for word in site.words:
             if "{$" in word:
-                yield "", word
+                yield "", address_of(word)
                 continue
             for text in word.split(","):
                 host, port = _host_and_port(text, http, https)
@@ -255,8 +256,7 @@ def _proxies(site: Directive) -> "Iterator[Directive]":
 
 def _host_and_port(text: str, http: str, https: str) -> "Tuple[str, str]":
     """Host and port of a site's address: https unless it says otherwise."""
-    scheme, _, rest = text.rpartition("://")
-    rest = rest.partition("/")[0]
+    scheme, _, rest = address_of(text).rpartition("://")
     if not rest or scheme not in ("", "http", "https"):
         return "", ""
     host, colon, port = rest.rpartition(":") if not rest.endswith("]") else (rest, "", "")
@@ -282,7 +282,7 @@ def _json(instance: Instance, budget: Budget, path: str) -> "Iterator[Tuple[str,
     try:
         text = budget.read(path)
     except (OSError, Unreadable) as error:
-        instance.refuse(path, reason(error))
+        instance.refuse(place(path, 1), reason(error))
         return
     instance.count = 1
     root, problems = yaml_subset.parse(text)

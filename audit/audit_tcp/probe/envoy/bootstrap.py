@@ -7,7 +7,7 @@ from ..python_servers import options, whole
 from ..readers import yaml_subset
 from ..readers.durations import go
 from ..readers.tree import Node, folded, snake
-from ..servers import UNLIMITED, Budget, fact, place
+from ..servers import UNLIMITED, Budget, address_of, fact, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _instance(instance: Instance, path: str, inline: str, names: "ByKind") -> "S
             trees.append((_parsed(instance, Budget(instance.files).read(path), path), path))
             instance.count = 1
         except (OSError, Unreadable) as error:
-            instance.refuse(path, reason(error))
+            instance.refuse(place(path, 1), reason(error))
     if inline:
         trees.append((_parsed(instance, inline, "--config-yaml"), "--config-yaml"))
     subjects: "List[Tuple[str, str, str, Facts]]" = []
@@ -248,4 +248,5 @@ def _address(node: "Optional[Node]") -> "Optional[str]":
     host, port = (socket.text("address"), socket.text("port_value")) if socket else (None, None)
     if socket is None or not host or not port or whole(port) is None or socket.text("protocol") == "UDP":
         return None
+    host = address_of(host).rpartition("//")[2]
     return ("[{}]:{}" if ":" in host else "{}:{}").format(host[:200], whole(port))

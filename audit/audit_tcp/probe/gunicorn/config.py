@@ -1,8 +1,8 @@
 """`server` subjects of gunicorn: framework < configuration file < GUNICORN_CMD_ARGS < command line."""
 
-from ..host import Host, Unreadable, reason
+from ..host import Host
 from ..instances import Instance, absolute, naming
-from ..python_servers import listens, options, version, whole
+from ..python_servers import configuration, listens, options, version, whole
 from ..readers import python_config
 from ..servers import UNLIMITED, fact, place
 
@@ -23,10 +23,14 @@ OPTIONS = {
     "--keep-alive": "keepalive", "--chdir": "chdir",
 }  # fmt: skip
 COUNTS = ("keepalive", "timeout", "backlog", "threads", "worker_connections")
+SETTINGS = (*COUNTS, "bind", "worker_class")
 ENVIRONMENT = ("GUNICORN_CMD_ARGS", "PORT", "PWD", "UVICORN_TIMEOUT_KEEP_ALIVE")
 
 TIMED = ("gthread", "gevent", "eventlet", "ThreadWorker", "GeventWorker", "EventletWorker", "UvicornWorker")
 """Workers, by the ends of their names, that leave an idle connection open for `keepalive` seconds."""
+
+GREEN = ("gevent", "eventlet", "GeventWorker", "EventletWorker")
+"""Those whose `keepalive` also bounds the reading of a header."""
 
 ASGI, ASGI_SINCE = ("asgi", "ASGIWorker"), [26]
 """Its own asynchronous worker, and the version since which that is read to keep connections."""
@@ -69,6 +73,8 @@ def _running(command: "Command", environment: "Mapping[str, str]", names: "ByKin
     path = _config_path(instance, named, _directories(command, environment, chdir))
     if path:
         _file(instance, path, given, command)
+    elif named:
+        _unknown_file(given)
     _take(instance, given, by_variable, "GUNICORN_CMD_ARGS")
     _take(instance, given, by_line, "the command line")
     yield from _subjects(instance, given, environment, names, command)
@@ -99,7 +105,7 @@ def _config_path(instance: Instance, named: str, directories: "List[str]") -> st
     named = named[len("file:") :] if named.startswith("file:") else named
     paths = [absolute(one, named or "gunicorn.conf.py") for one in directories]
     for path in paths:
-        if instance.files.exists(path):
+        if path == "/dev/null" or instance.files.exists(path):
             return path
     if named and paths:
         instance.refuse(paths[0], "no such file")
@@ -108,15 +114,9 @@ def _config_path(instance: Instance, named: str, directories: "List[str]") -> st
 
 def read(instance: Instance, path: str, command: "Optional[Command]") -> "Optional[python_config.Settings]":
     """What the configuration file at `path`, a Python program, sets; None where it cannot be read."""
-    instance.path = path
-    try:
-        text = instance.files.text(path)
-        if "\0" in text:
-            raise Unreadable("not a text file")
-    except (OSError, Unreadable) as error:
-        instance.refuse(path, reason(error))
+    text = configuration(instance, path)
+    if text is None:
         return None
-    instance.count += 1
     asked = python_config.variables(text)
     environment = command.process.environment(asked) if command else None
     found, problems = python_config.settings(text, environment)
@@ -125,10 +125,19 @@ def read(instance: Instance, path: str, command: "Optional[Command]") -> "Option
     return found
 
 
+def _unknown_file(given: "Given") -> None:
+    """What a file may set that cannot be read is not known."""
+    for name in SETTINGS:
+        given[name] = (None, "a file that cannot be read")
+
+
 def _file(instance: Instance, path: str, given: "Given", command: "Optional[Command]") -> None:
     found = read(instance, path, command)
-    for name in (*COUNTS, "bind", "worker_class"):
-        if found is None or name not in found.lines:
+    if found is None:
+        _unknown_file(given)
+        return
+    for name in SETTINGS:
+        if name not in found.lines:
             continue
         where = place(path, found.lines[name])
         value = found.values.get(name)
@@ -171,25 +180,56 @@ def _subjects(
     addresses = [one for one in map(listens, (each.strip() for each in bind or ())) if one]
     if addresses:
         facts["listen"] = fact(addresses, where)
-    known = idle is not None and given.get("backlog", (0, ""))[0] is not None
+    _stated(given, facts)
     if idle is not None:
         facts["idle_timeout_s"] = fact(*idle)
         stated = given.get("keepalive", (idle[0], idle[1]))
         facts["ignores_keepalive"] = fact(stated[0] not in (0, idle[0]), stated[1])
         if idle[0] == 0:
             facts["keepalive"] = fact(False, idle[1])
-        if "backlog" in given:
-            facts["backlog"] = fact(*given["backlog"])
-        if _worker(given)[0] == "sync" and given.get("timeout", (None, ""))[0] is not None:
-            facts["request_timeout_s"] = fact(given["timeout"][0] or UNLIMITED, given["timeout"][1])
+    by_code = [
+        name for name in ("idle_timeout_s", "backlog", "header_timeout_s") if _is_unknown(name, given, idle, facts)
+    ]
+    if by_code:  # else a default would be taken for known
+        facts["set_by_code"] = fact(by_code, instance.path or "gunicorn")
     yield (
         "config",
         instance.named(names["config"], "gunicorn", instance.path or "".join(addresses[:1])),
         instance.config(),
     )
-    if known:  # what is not known would be taken for the default
-        name = " ".join(["gunicorn", *addresses[:1]])
-        yield "server", instance.named(names["server"], name, instance.path), instance.subject(facts)
+    name = " ".join(["gunicorn", *addresses[:1]])
+    yield "server", instance.named(names["server"], name, instance.path), instance.subject(facts)
+
+
+def _stated(given: "Given", facts: "Facts") -> None:
+    """The backlog, and what bounds a header where that is not the catalog's default (measured with 27.0.1)."""
+    if given.get("backlog", (None, ""))[0] is not None:
+        facts["backlog"] = fact(*given["backlog"])
+    worker = _short(_worker(given)[0])
+    if worker == "sync":
+        value, where = given.get("timeout", (30, "default of gunicorn"))
+        if value is not None:
+            facts["header_timeout_s"] = fact(value or UNLIMITED, where)
+            if "timeout" in given:
+                facts["request_timeout_s"] = fact(value or UNLIMITED, where)
+    elif worker in GREEN:
+        value, where = given.get("keepalive", (2, "default of gunicorn"))
+        if value:
+            facts["header_timeout_s"] = fact(value, where)
+
+
+def _is_unknown(name: str, given: "Given", idle: "Optional[Tuple[Any, str]]", facts: "Facts") -> bool:
+    """Whether no default may be taken for a fact: something computes it, or its worker is not known."""
+    if name == "idle_timeout_s":
+        return idle is None
+    if name == "backlog":
+        return given.get(name, (0, ""))[0] is None
+    short = _short(_worker(given)[0])
+    return name not in facts and (short in GREEN or not short.endswith((*TIMED, *ASGI)))
+
+
+def _short(worker: "Optional[str]") -> str:
+    return (worker or "").rpartition(".")[2].replace("UvicornH11Worker", "UvicornWorker")
 
 
 def _default_bind(environment: "Mapping[str, str]") -> "Tuple[List[str], str]":
@@ -216,7 +256,7 @@ def _idle(
     worker, where = _worker(given)
     if worker is None:
         return None
-    short = worker.rpartition(".")[2].replace("UvicornH11Worker", "UvicornWorker")
+    short = _short(worker)
     if short == "UvicornWorker" and command:
         return _under_uvicorn(instance, given, environment, command)
     value, origin = given.get("keepalive", (2, "default of gunicorn"))

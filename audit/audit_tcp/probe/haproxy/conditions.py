@@ -9,12 +9,22 @@ if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Tuple
 
 
+MOST_STORED = 1 << 20
+"""Characters of variables that a configuration may set."""
+
+
 class World:
     """What conditions ask about: the environment, the version, the features that the program was built with."""
 
     def __init__(self, variables: "Dict[str, str]", version: str, features: "Callable[[], Dict[str, bool]]") -> None:
         self.variables, self.version, self._features = variables, version, features
         self._known: "Optional[Dict[str, bool]]" = None
+        self._left = MOST_STORED
+
+    def room_for(self, text: str) -> bool:
+        """Whether a configuration may set another variable to `text`; what it set before counts, too."""
+        self._left -= len(text)
+        return self._left >= 0
 
     def feature(self, name: str) -> "Optional[bool]":
         """Whether the program has a feature; None where its list of features cannot be read."""

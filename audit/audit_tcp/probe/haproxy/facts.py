@@ -2,7 +2,9 @@
 
 Measured on 2.6: an idle HTTP/1 connection ends at the first of `timeout client` and the keep-alive timer, and never
 where no `timeout client` is set, whatever the keep-alive timer says; HTTP/2 takes the keep-alive timer alone. In TCP
-mode `timeout tunnel` replaces both sides' timers, else the first of `timeout client` and `timeout server` ends it.
+mode `timeout tunnel` replaces both sides' timers, else the first of `timeout client` and `timeout server` ends it; a
+connection that goes on in HTTP (`switch-mode http`, an HTTP backend) has the idle timer of HTTP. `timeout client`
+bounds no header: each byte starts it anew, so that only `timeout http-request` ends one that drips.
 """
 
 from ..servers import UNLIMITED, fact, seconds
@@ -47,6 +49,11 @@ class Proxies:
     def users(self, back: "Proxy") -> "List[Proxy]":
         """The frontends that name a backend."""
         return self._users.get(back.name, [])
+
+    def upgrades(self, front: "Proxy") -> bool:
+        """Whether connections that begin in TCP mode go on in HTTP."""
+        back = self.back(front) if front.faces_clients else None
+        return front.mode == "tcp" and (front.switches or (back is not None and back.mode == "http"))
 
 
 def _backends(front: "Proxy") -> "List[str]":
@@ -95,7 +102,9 @@ def server(front: "Proxy", proxies: Proxies, report: "Report") -> "Facts":
     back = proxies.back(front)
     tunnel = timer(back, "tunnel") if back else None
     put(facts, "tunnel_timeout_s", tunnel)
-    if front.mode == "tcp":
+    if proxies.upgrades(front):
+        _idle(front, client, facts)
+    elif front.mode == "tcp":
         put(facts, "idle_timeout_s", tunnel or _first(client, timer(back, "server") if back else None))
         if back and not tunnel:
             put(facts, "backend_timeout_s", endless(back, "server"))
@@ -103,10 +112,10 @@ def server(front: "Proxy", proxies: Proxies, report: "Report") -> "Facts":
     return facts
 
 
-def _http(front: "Proxy", client: "Timer", facts: "Facts") -> None:
+def _idle(front: "Proxy", client: "Timer", facts: "Facts") -> None:
+    """When an idle connection ends that speaks HTTP."""
     mode = front.settings.get("http mode")
-    endless = client[0] == UNLIMITED
-    waits = None if endless else timer(front, "http-keep-alive", "http-request")
+    waits = None if client[0] == UNLIMITED else timer(front, "http-keep-alive", "http-request")
     idle = _first(client, waits)
     if mode is not None and mode.value == "httpclose":
         facts["idle_timeout_s"] = fact(0, mode.where)
@@ -117,11 +126,25 @@ def _http(front: "Proxy", client: "Timer", facts: "Facts") -> None:
             put(facts, "h2_idle_timeout_s", waits)
         if mode is not None:
             facts["keepalive"] = fact(True, mode.where)
-    request = None if endless else timer(front, "http-request")
-    put(facts, "header_timeout_s", _first(client, request))
-    buffers = front.settings.get("option http-buffer-request")
-    if buffers is not None and buffers.value:
-        put(facts, "request_timeout_s", request)
+
+
+def _http(front: "Proxy", client: "Timer", facts: "Facts") -> None:
+    _idle(front, client, facts)
+    request = endless(front, "http-request")
+    if client[0] == UNLIMITED:
+        put(facts, "header_timeout_s", client)
+    elif request[0] == UNLIMITED:
+        facts["header_timeout_s"] = fact(UNLIMITED, request[1] + ": a byte now and then keeps it open")
+    else:
+        put(facts, "header_timeout_s", _first(client, request))
+        if buffers(front):
+            put(facts, "request_timeout_s", request)
+
+
+def buffers(proxy: "Proxy") -> bool:
+    """Whether it waits for the body of a request, for as long as `timeout http-request`."""
+    found = proxy.settings.get("option http-buffer-request")
+    return found is not None and bool(found.value)
 
 
 def _listens(front: "Proxy", proxies: Proxies, report: "Report", facts: "Facts") -> None:

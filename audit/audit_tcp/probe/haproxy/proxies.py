@@ -23,6 +23,7 @@ class Proxy:
 
     def __init__(self, section: "Section", parent: "Optional[Proxy]") -> None:
         self.kind, self.name, self.path, self.where = section.words[0], section.name, section.path, section.where
+        self.shown = section.shown
         self.settings: "Dict[str, Setting]" = dict(parent.settings) if parent else {}
         self.own: "Dict[str, Setting]" = {}
         self.binds: "List[Tuple[int, List[str]]]" = []

@@ -39,7 +39,7 @@ def of(found: "Found", names: "ByKind") -> "Iterator[Tuple[str, str, Facts]]":
     )
     subjects: "List[Tuple[str, str, Facts]]" = []
     for proxy in proxies.all:
-        name = "haproxy {} {}".format(proxy.kind, proxy.name)
+        name = "haproxy {} {}".format(proxy.kind, proxy.shown)
         haproxy_checks.check(proxy, proxies, report)
         if proxy.faces_clients:
             facts = haproxy_facts.server(proxy, proxies, report)

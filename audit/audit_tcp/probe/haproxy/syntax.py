@@ -29,6 +29,11 @@ class Section:
         return self.words[1] if len(self.words) > 1 else ""
 
     @property
+    def shown(self) -> str:
+        """The name as it stands in the file: no value of a variable, which may be a secret."""
+        return haproxy_words.written(self.name)
+
+    @property
     def where(self) -> str:
         """Where it begins."""
         return place(self.path, self.line)
@@ -53,6 +58,7 @@ class Reader:
         self._blocks: "List[_Block]" = []
         self._deeper = 0
         self._count = 0
+        self._room = haproxy_words.Room()
 
     def read(self, path: str, text: str, needs_end: bool) -> None:
         """Adds the sections of a file; `needs_end`: the last line must end with a line feed."""
@@ -86,7 +92,7 @@ class Reader:
 
     def _words(self, number: int, line: str) -> "List[str]":
         try:
-            return haproxy_words.split(line, self._world.variables)
+            return haproxy_words.split(line, self._world.variables, self._room)
         except haproxy_words.Refused as error:
             self._refuse(number, str(error))  # HAProxy cuts the lines of a block that it skips, too
             return []
@@ -99,7 +105,9 @@ class Reader:
             return
         section.statements.append((line, words))
         change = _ENVIRONMENT.get(words[0]) if section.words[0] == "global" else None
-        if change is not None:
+        if change is not None and words[0] in ("setenv", "presetenv") and not self._world.room_for("".join(words[1:3])):
+            self._refuse(line, "{}: more variables than are kept".format(words[0]))
+        elif change is not None:
             change(self._world.variables, words[1:])
 
     # conditional blocks

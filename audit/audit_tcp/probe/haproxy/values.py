@@ -3,6 +3,7 @@
 import re
 
 from ..servers import address_of
+from . import words as haproxy_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def count(text: str) -> int:
 
 def bound(text: str) -> "List[str]":
     """Where a `bind` listens: `*:80`, `[::1]:80`, `unix:/path`. Raises Refused where a port is missing."""
-    return [place for one in text.split(",") for place in _listens(one)]
+    return [place for one in text.split(",") for place in _listens(one) if plausible(text, place)]
 
 
 def _listens(text: str) -> "List[str]":
@@ -86,6 +87,22 @@ def _local(text: str) -> "Optional[str]":
 
 
 def connected(text: str) -> str:
-    """The address of a `server` line: `10.0.0.5:8080`, `unix:/path`."""
+    """The address of a `server` line: `10.0.0.5:8080`, `unix:/path`; empty where a variable gave something else."""
     local = _local(text)
-    return local if local is not None else address_of(_FAMILY.sub("", text, count=1))[:LONGEST]
+    address = local if local is not None else address_of(_FAMILY.sub("", text, count=1))[:LONGEST]
+    return address if plausible(text, address) else ""
+
+
+_ADDRESS = re.compile(
+    r"(?:\[[0-9A-Fa-f:.]{2,60}\]|[A-Za-z0-9._*-]{0,200}):[0-9]{1,5}(?:-[0-9]{1,5})?\Z"  # host:port, host:first-last
+    r"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}\Z|\[?[0-9A-Fa-f.]{0,4}:[0-9A-Fa-f:.]{1,60}\]?\Z"  # a bare IPv4 or IPv6 address
+    r"|(?:unix|abnsz?):[A-Za-z0-9._:/-]{1,200}\Z|fd:[0-9]{1,9}\Z"
+)
+_SECRET = re.compile(r"pass|pw|secret|token|key|cred|auth", re.I)
+
+
+def plausible(word: str, address: str) -> bool:
+    """Whether an address may be told: one that a variable gave must look like one, since it may hold a secret."""
+    if not isinstance(word, haproxy_words.FromVariable):
+        return True
+    return _ADDRESS.match(address) is not None and _SECRET.search(word.written) is None

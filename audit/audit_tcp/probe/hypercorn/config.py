@@ -1,9 +1,8 @@
 """`server` subjects of Hypercorn: a file of TOML or Python < command line."""
 
 from ..gunicorn import config as gunicorn
-from ..host import Unreadable, reason
 from ..instances import Instance, absolute, naming
-from ..python_servers import listens, options, version, whole
+from ..python_servers import configuration, listens, options, version, whole
 from ..readers import toml_subset
 from ..servers import fact, place, seconds
 
@@ -23,6 +22,8 @@ OPTIONS = {
 }  # fmt: skip
 NUMBERS = ("backlog", "keep_alive_timeout", "keep_alive_max_requests", "read_timeout")
 DEFAULT_IDLE = 5
+MEASURED_SINCE = [0, 17]
+"""The first version of which it is known that keep_alive_timeout ends a connection, also one with half a header."""
 
 
 def subjects(found: "List[Command]") -> "Subjects":
@@ -74,15 +75,10 @@ def _file(instance: Instance, named: str, command: "Command", given: "Given") ->
                 value = None if name in found.unknown else found.values[name]
                 _checked(instance, given, name, value, place(path, found.lines[name]), name in found.unknown)
         return
-    path = instance.path = absolute(command.directory, named)
-    try:
-        text = instance.files.text(path)
-        if "\0" in text:
-            raise Unreadable("not a text file")
-    except (OSError, Unreadable) as error:
-        instance.refuse(path, reason(error))
+    path = absolute(command.directory, named)
+    text = configuration(instance, path)
+    if text is None:
         return
-    instance.count += 1
     root, problems = toml_subset.parse(text)
     for line, what in problems:
         instance.refuse(place(path, line), what)
@@ -135,8 +131,10 @@ def _facts(instance: Instance, given: "Given") -> "Facts":
             facts[short] = fact(*given[name])
     idle = given.get("keep_alive_timeout")
     reading = given.get("read_timeout")
+    if idle and (instance.version is None or instance.version >= MEASURED_SINCE):
+        facts["header_timeout_s"] = fact(*idle)
     if reading and reading[0] is not None:
-        facts["header_timeout_s"] = facts["body_timeout_s"] = fact(*reading)
+        facts["body_timeout_s"] = fact(*reading)
         if (idle[0] or 0 if idle else DEFAULT_IDLE) > reading[0]:
             if idle:
                 instance.useless(

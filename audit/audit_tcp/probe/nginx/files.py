@@ -21,6 +21,7 @@ MOST_REPORTS = 200
 """Faults that are told one by one; the rest is counted."""
 
 _MASK = re.compile(r"[*?\[]")
+_LINE = re.compile(":[0-9]+$")
 
 
 class Notes:
@@ -30,23 +31,26 @@ class Notes:
         self._files = files
         self._unreadable: "dict[str, None]" = {}
         self._untold = 0
+        self._from = ""
         self.unit_traps: "dict[str, None]" = {}
         self.no_effect: "dict[str, None]" = {}
 
     def fault(self, where: str, what: str) -> None:
-        """Tells what is wrong at `path:line`, here and as an error of the snapshot."""
+        """Tells what is wrong at `path:line`, or with a file, here and as an error of the snapshot."""
+        where = where if _LINE.search(where) else place(where, 1)
         text = "{}: {}".format(where, what)
         if text in self._unreadable:
             return
         if len(self._unreadable) >= MOST_REPORTS:
             self._untold += 1
+            self._from = self._from or where
             return
         self._unreadable[text] = None
         self._files.unread(where, what)
 
     @property
     def unreadable(self) -> "list[str]":
-        rest = ["{} further faults".format(self._untold)] if self._untold else []
+        rest = ["{}: {} further faults from here on".format(self._from, self._untold)] if self._untold else []
         return list(self._unreadable) + rest
 
     def trap(self, where: str, what: str) -> None:

@@ -3,7 +3,7 @@
 import re
 
 from ..servers import fact, seconds
-from .listen import DEFAULT, Places
+from .listen import DEFAULT, Places, grouped
 from .values import HTTP, PROTOCOLS, Scope, Setting
 
 TYPE_CHECKING = False
@@ -52,10 +52,15 @@ class Server:
     def __init__(self, block: "Block", scope: Scope, listens: "list[Listen]", origin: str) -> None:
         self.block, self.scope, self.listens, self.origin = block, scope, listens, origin
         self.addresses = [one.address for one in listens if one.tcp] or ([] if listens else [DEFAULT])
-        self.label = " ".join([self.addresses[0] if self.addresses else "udp", *server_names(block)[:1]])
-        self.tls = any(one.tls for one in listens)
+        self.groups: "List[Tuple[List[str], Dict[str, Any]]]" = []
+        self._name = server_names(block)[:1]
+        self.label = self.labelled(self.addresses[0] if self.addresses else "udp")
         http2 = scope.find("http2")
         self.http2 = any(one.http2 for one in listens) or bool(http2 and http2.value)
+
+    def labelled(self, address: str) -> str:
+        """`*:80 a.example`."""
+        return " ".join([address, *self._name])
 
 
 def server_names(block: "Block") -> "list[str]":
@@ -89,15 +94,26 @@ class Http:
                 self._notes.idle(scope.own[name].origin, what)
 
     def subjects(self) -> "Found":
-        """(name, where, facts) of each server and of each location with timers of its own."""
-        for server in self._servers:
-            if server.addresses:
-                yield server.label, server.origin, self._facts(server, server.scope)
-            yield from self._locations(server, server.block, server.scope, server.label)
+        """(name, where, facts) of each server and of each location with timers of its own.
 
-    def _locations(self, server: Server, block: "Block", scope: Scope, label: str) -> "Found":
+        Addresses of one server of which not the same holds are a subject each, and so are its locations there.
+        """
+        for server in self._servers:
+            server.groups = self._grouped(server)
+            self._header_in_vain(server)
+            yield from self._each(server, server.scope, "", server.origin)
+            yield from self._locations(server, server.block, server.scope, "")
+
+    def _grouped(self, server: Server) -> "List[Tuple[List[str], Dict[str, Any]]]":
+        return grouped(server.addresses, lambda address: self._of_address(server, address))
+
+    def _each(self, server: Server, scope: Scope, path: str, where: str) -> "Found":
+        for addresses, facts in server.groups:
+            yield server.labelled(addresses[0]) + path, where, dict(self._facts(server, scope, addresses), **facts)
+
+    def _locations(self, server: Server, block: "Block", scope: Scope, path: str) -> "Found":
         """The locations of a block, those within them too: nginx bounds neither, the reader of its syntax does."""
-        self._passes(scope, label)
+        self._passes(scope, server.label + path)
         taken: "set[str]" = set()
         for one in block:
             if one.block is None or one.name not in ("location", "if", "limit_except"):
@@ -105,10 +121,10 @@ class Http:
             if one.name == "location":
                 self._once(one, taken)
             inner = Scope(one.block, one.name, HTTP, self._notes, scope)
-            name = "{} {}".format(server.label, _shown(one)) if one.name == "location" else label
-            if server.addresses and any(setting in inner.own for setting in OVERRIDES):
-                yield name, one.origin, self._facts(server, inner)
-            yield from self._locations(server, one.block, inner, name)
+            within = " " + _shown(one) if one.name == "location" else path
+            if any(setting in inner.own for setting in OVERRIDES):
+                yield from self._each(server, inner, within, one.origin)
+            yield from self._locations(server, one.block, inner, within)
 
     def _passes(self, scope: Scope, label: str) -> None:
         for protocol in PROTOCOLS:
@@ -128,33 +144,38 @@ class Http:
             self._notes.fault(one.origin, "a second location of this name in one block, which nginx refuses")
         taken.add(key)
 
-    def _facts(self, server: Server, scope: Scope) -> "dict[str, Any]":
-        facts = {"listen": fact(server.addresses, server.origin), "mode": fact("http", server.origin)}
+    def _facts(self, server: Server, scope: Scope, addresses: "list[str]") -> "dict[str, Any]":
+        """What holds in a scope on each address of its server."""
+        facts = {"listen": fact(addresses, server.origin), "mode": fact("http", server.origin)}
         facts.update(_idle(scope))
         for directive, name in TIMERS.items():
             setting = scope.find(directive)
             if setting is not None:
                 facts[name] = fact(setting.value, setting.origin)
-        header = self._header(server)
-        if header is not None:
-            facts["header_timeout_s"] = fact(header.value, header.origin)
         facts.update(self._http2(server, scope))
-        facts.update(self._places.options(server.addresses))
         return facts
 
-    def _header(self, server: Server) -> "Setting | None":
-        """The timer of a request's header: the default server's, for nginx does not know yet which one is asked for.
+    def _of_address(self, server: Server, address: str) -> "dict[str, Any]":
+        """What depends on the address: the socket's options, and the timer of a request's header.
 
-        With TLS the client names the server before, so that its own holds from the second request on.
+        That is the default server's, for nginx does not know yet which one is asked for. With TLS the client names the
+        server before, so that its own holds from the second request on.
         """
+        facts = self._places.options(address)
+        own = self._places.decides(address, server.scope)
+        scope = server.scope if own else self._places.default(address)
+        header = scope.find("client_header_timeout") if scope is not None else None
+        if header is not None:
+            facts["header_timeout_s"] = fact(header.value, header.origin)
+        return facts
+
+    def _header_in_vain(self, server: Server) -> None:
         own = server.scope.own.get("client_header_timeout")
-        defaults = [self._places.default(one) for one in server.addresses]
-        if server.tls or server.scope in defaults or not defaults:
-            return server.scope.find("client_header_timeout")
-        if own is not None:
+        if own is None or not server.addresses:
+            return
+        if not any(self._places.decides(address, server.scope) for address in server.addresses):
             what = "client_header_timeout has no effect: the default server of {} decides".format(server.addresses[0])
             self._notes.idle(own.origin, what)
-        return (defaults[0] or server.scope).find("client_header_timeout")
 
     def _http2(self, server: Server, scope: Scope) -> "dict[str, Any]":
         """HTTP/2's idle timeout where it is another: before 1.19.7 one of its own, since then the server's."""
@@ -187,6 +208,16 @@ def _idle(scope: Scope) -> "dict[str, Any]":
     return facts
 
 
+_SEGMENT = re.compile(r"[^/\s]+")
+_WORD = re.compile(r"[A-Za-z0-9_:+=%~-]+")
+_TOKEN = re.compile(r"(?=[^A-Za-z]*[A-Za-z])(?=[^0-9]*[0-9]).{16}|[^:]*:.{16}")
+"""What a path holds to prove who asks, as webhooks have it: long, of letters and digits, or long behind a colon."""
+
+
 def _shown(one: "Directive") -> str:
+    """A location's path as it is written, without what looks like a token in it."""
     text = " ".join(one.args)
-    return text if text.isprintable() else "location at line {}".format(one.line)
+    if not text.isprintable():
+        return "location at line {}".format(one.line)
+    parts = _WORD if text.startswith("~") else _SEGMENT
+    return parts.sub(lambda found: "…" if _TOKEN.match(found.group()) else found.group(), text)

@@ -10,11 +10,13 @@ from .values import Refused, duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Any, Callable, Dict, List, Optional, Tuple
 
     from .files import Notes
     from .syntax import Directive
     from .values import Scope
+
+    Facts = Dict[str, Any]
 
 DEFAULT = "*:80"
 """Where a server without a listen of its own listens; an nginx without privileges takes *:8000."""
@@ -86,11 +88,11 @@ class Listen:
 
 
 class Place:
-    """One address: the servers that listen on it, in their order, and the socket's options."""
+    """One address: its default server, the socket's options, and whether it speaks TLS, for all servers if for one."""
 
     def __init__(self) -> None:
         self.default: "Optional[Scope]" = None
-        self.chosen = False
+        self.chosen = self.tls = False
         self.socket: "Optional[Listen]" = None
 
 
@@ -135,6 +137,7 @@ class Places:
         if place.default is None or (listen.default and not place.chosen):
             place.default = scope
         place.chosen = place.chosen or listen.default
+        place.tls = place.tls or listen.tls
         if not listen.owns_socket:
             return
         if place.socket is not None:
@@ -148,14 +151,28 @@ class Places:
         place = self._places.get(address)
         return place.default if place else None
 
-    def options(self, addresses: "list[str]") -> "dict[str, Any]":
-        """The facts of the first socket: an address without options of its own is served by the wildcard's socket."""
-        for one in addresses[:1]:
-            host, _, port = one.rpartition(":")
-            wildcard = ("[::]:" if host.startswith("[") else "*:") + port
-            for key in (one, wildcard):
-                place = self._places.get(key)
-                if place is not None and place.socket is not None:
-                    origin = place.socket.origin
-                    return {name: fact(value, origin) for name, value in place.socket.options.items()}
+    def decides(self, address: str, scope: "Scope") -> bool:
+        """Whether a server's own timer of the header holds on an address: it is the default there, or TLS names it."""
+        place = self._places.get(address)
+        return place is None or place.tls or place.default in (None, scope)
+
+    def options(self, address: str) -> "Facts":
+        """The facts of a socket: an address without options of its own is served by the wildcard's socket."""
+        host, _, port = address.rpartition(":")
+        wildcard = ("[::]:" if host.startswith("[") else "*:") + port
+        for key in (address, wildcard):
+            place = self._places.get(key)
+            if place is not None and place.socket is not None:
+                origin = place.socket.origin
+                return {name: fact(value, origin) for name, value in place.socket.options.items()}
         return {}
+
+
+def grouped(addresses: "list[str]", facts: "Callable[[str], Facts]") -> "List[Tuple[List[str], Facts]]":
+    """Those addresses together of which the same is said, in the order of the first of each group."""
+    found: "Dict[str, Tuple[List[str], Facts]]" = {}
+    for one in addresses:
+        its = facts(one)
+        values = sorted((name, each["value"]) for name, each in its.items())
+        found.setdefault(repr(values), ([], its))[0].append(one)
+    return list(found.values())

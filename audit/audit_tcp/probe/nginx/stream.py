@@ -1,7 +1,7 @@
 """nginx's `stream`: servers that pass TCP on, and where to. A connection lasts as long as its clients want it to."""
 
 from ..servers import fact
-from .listen import Places
+from .listen import Places, grouped
 from .upstream import addresses, bare
 from .values import STREAM, Scope
 
@@ -34,13 +34,12 @@ def subjects(block: "Block", notes: "Notes") -> "Found":
             scope = Scope(one.block, "server", STREAM, notes, whole)
             servers.append((one.origin, scope, [each.address for each in places.add(one.block, scope) if each.tcp]))
     for origin, scope, listens in servers:
-        if listens:
-            facts = {"listen": fact(listens, origin), "mode": fact("tcp", origin)}
+        for group, options in grouped(listens, places.options):
+            facts = {"listen": fact(group, origin), "mode": fact("tcp", origin)}
             timeout = scope.find("proxy_timeout")
             if timeout is not None:
                 facts["tunnel_timeout_s"] = fact(timeout.value, timeout.origin)
-            facts.update(places.options(listens))
-            yield "server", "stream " + listens[0], origin, facts
+            yield "server", "stream " + group[0], origin, dict(facts, **options)
     yield from _upstreams(block, whole, [scope for _, scope, listens in servers if listens])
 
 

@@ -248,7 +248,6 @@ def _shown(args: "list[str]") -> str:
     return ""
 
 
-_MILLISECONDS = re.compile("([0-9]{1,3})ms$")
 _THOUSANDS = re.compile("[0-9]{2,9}000$")
 
 
@@ -258,10 +257,7 @@ def trap(one: "Directive", setting: "Setting", notes: "Notes") -> None:
         return
     text = one.args[0]
     written = "{} {}".format(one.name, " ".join(one.args))
-    brief = _MILLISECONDS.match(text)
-    if brief and 0 < int(brief.group(1)) <= 300:
-        notes.trap(one.origin, "{} means {} s".format(written, duration(text)))
-    elif _THOUSANDS.match(text) and int(text) >= 30000 and int(text) % 3600:
+    if _THOUSANDS.match(text) and int(text) >= 30000 and int(text) % 3600:
         notes.trap(one.origin, "{} means {} s, {} hours".format(written, int(text), round(int(text) / 3600.0, 1)))
     if isinstance(setting.value, tuple) and setting.value[1] > setting.value[0] > 0:
         what = "{} tells clients {} s and closes after {} s".format(written, setting.value[1], setting.value[0])

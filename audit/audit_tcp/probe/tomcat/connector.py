@@ -10,7 +10,7 @@ from .settings import OLD_SAME, SAME, Notes, Settings, unknown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Optional
 
     from ..values import Facts
     from .properties import Properties
@@ -141,8 +141,7 @@ class Connector:
                 self._notes.idle(own[1], "keepAliveTimeout has no effect: maxKeepAliveRequests is 1")
         else:
             facts.update(self._advertised())
-        if self._http2 is not None:
-            facts["h2_idle_timeout_s"] = self._http2_idle(own)
+        facts.update(self._http2_facts(own))
         return facts
 
     def _upload(self) -> "Facts":
@@ -165,16 +164,21 @@ class Connector:
             return {"advertised_idle_s": servers.fact(HTTP_DEFAULT_S, "default of connectionTimeout")}
         return {"advertised_idle_s": servers.fact(found[0] // 1000, found[1])} if found[0] > 0 else {}
 
-    def _http2_idle(self, hoped: "Optional[tuple[int, str]]") -> "dict[str, Any]":
-        """HTTP/2 has an idle timeout of its own, which ends at once where it is 0."""
+    def _http2_facts(self, stated: "Optional[tuple[int, str]]") -> "Facts":
+        """HTTP/2 has an idle timeout of its own, which ends at once where it is 0; `stated` is HTTP/1.1's."""
         settings = self._http2
-        found = settings.number("keepAliveTimeout") if settings else None
-        if settings and found:
-            return servers.fact(0, found[1]) if found[0] == 0 else settings.timer("keepAliveTimeout") or {}
-        if hoped:
-            what = "keepAliveTimeout does not hold for HTTP/2: Http2Protocol has one of its own, {} s unless it is set"
-            self._notes.idle(hoped[1], what.format(HTTP2_DEFAULT_S))
-        return servers.fact(HTTP2_DEFAULT_S, "default of Http2Protocol at {}".format(self._http2_where))
+        if settings is None:
+            return {"http2": servers.fact(False, self.where)}
+        own = settings.number("keepAliveTimeout")
+        idle = servers.fact(HTTP2_DEFAULT_S, "default of Http2Protocol at {}".format(self._http2_where))
+        if own:
+            idle = servers.fact(0, own[1]) if own[0] == 0 else settings.timer("keepAliveTimeout") or idle
+        ignores = stated is not None and own is None
+        return {
+            "http2": servers.fact(True, self._http2_where),
+            "h2_ignores_idle": servers.fact(ignores, stated[1] if stated and ignores else self._http2_where),
+            "h2_idle_timeout_s": idle,
+        }
 
     def _sockets(self) -> "Facts":
         settings = self._settings
@@ -201,6 +205,8 @@ class Connector:
         tls = settings.flag("SSLEnabled")
         encrypted = bool(tls and tls[0])
         scheme, secure = settings.get("scheme"), settings.flag("secure")
+        if not encrypted and self.proxied:
+            return {"behind_proxy": servers.fact(True, self.proxied), "use": servers.fact("proxy", self.proxied)}
         if not encrypted and scheme and scheme.value == "https":
             return {"behind_proxy": servers.fact(True, scheme.where)}
         if not encrypted and secure and secure[0]:

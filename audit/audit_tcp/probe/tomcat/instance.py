@@ -1,5 +1,7 @@
 """The subjects of one Tomcat: its configuration, and each Connector that it opens."""
 
+import re
+
 from .. import servers
 from ..host import Host, Unreadable, reason
 from ..namespaces import HOST
@@ -39,6 +41,7 @@ class _Notes(Notes):
             self.lists[kind].append("{}: {}".format(where, what))
 
     def unread(self, where: str, what: str) -> None:
+        where = where if re.search(":[0-9]+$", where) else servers.place(where, 1)
         self._add("unreadable", where, what)
         self._files.unread(where, what)
 
