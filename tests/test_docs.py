@@ -51,6 +51,16 @@ def test_each_proof_is_written_down():
     assert [proof for proof in proofs if f"## {proof}: " not in DOCS["experiments.md"]] == []
 
 
+def test_each_test_that_a_proof_names_exists():
+    named = {
+        proof.split()[0]
+        for rule in profile.builtin_rules().values()
+        for proof in rule.proof
+        if proof.startswith("tests/")
+    }
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
 @pytest.mark.parametrize("name", sorted(DOCS))
 def test_links_lead_somewhere(name):
     folder = ROOT if (ROOT / name).exists() else ROOT / "docs"

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from audit_tcp import catalog, servers, snapshot
+from audit_tcp import servers, snapshot
 from audit_tcp.probe import listeners, take
 from audit_tcp.probe.host import Host
 from audit_tcp.probe.nginx import found as nginx_found
@@ -391,22 +391,3 @@ def test_nginx_and_the_collector_agree(tmp_path, http, legal):
     version = nginx_found._version(nginx_found.processes.content(host, NGINX))
     list(nginx_instance.found_in(read, notes, version))
     assert (notes.unreadable == []) is legal, (notes.unreadable, done.stderr)
-
-
-@pytest.mark.skipif("AUDIT_TCP_SLOW" not in os.environ, reason="waits for 75 s; set AUDIT_TCP_SLOW to run it")
-def test_the_default_is_what_the_catalog_says(tmp_path):
-    port = free_port()
-    main = write(tmp_path, f"server {{ listen 127.0.0.1:{port}; location / {{ return 200 ok; }} }}")
-    process = subprocess.Popen([NGINX, "-c", main, "-p", tmp_path], stderr=subprocess.DEVNULL)
-    try:
-        wait_for(port)
-        said = catalog.kind("nginx").defaults["server.idle_timeout_s"].at((1, 22, 1))
-        with socket.create_connection(("127.0.0.1", port), timeout=said + 10) as one:
-            one.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert one.recv(65536)
-            start = time.monotonic()
-            assert one.recv(1) == b""
-            assert_close(time.monotonic() - start, said)
-    finally:
-        process.terminate()
-        process.wait(10)
