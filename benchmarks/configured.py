@@ -12,8 +12,13 @@ from pathlib import Path
 
 LINES = 667
 
-MOUNT = 'for one in "$0"/*; do mount --bind "$one" "/etc/${one##*/}" || exit 1; done; exec "$@"'
-"""The shell that puts the folders of $0 over those of /etc, and becomes the command."""
+MOUNT = (
+    'for one in "$0"/*; do mount --bind "$one" "/etc/${one##*/}" || exit 1; done; '
+    'for one in /etc/tomcat1* /var/lib/tomcat1*; do [ ! -d "$one" ] || mount -t tmpfs none "$one" || exit 1; done; '
+    'exec "$@"'
+)
+"""The shell that puts the folders of $0 over those of /etc, hides what other servers are installed, and becomes the
+command."""
 
 
 def _nginx() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from audit_tcp import catalog
@@ -106,7 +107,7 @@ def _completed(subject: Subject, kernel: _Kernel) -> Subject:
     kind = catalog.kind(str(program))
     given = tuple(part for part in version if isinstance(part, int)) if isinstance(version, tuple) else None
     if kind is not None:
-        unsaid = defaults(kind, given, subject.kind)
+        unsaid = dict(_defaults(kind.name, given, subject.kind))
         by_code = _value(facts, "set_by_code")
         for name in by_code if isinstance(by_code, tuple) else ():
             unsaid.pop(str(name), None)
@@ -122,6 +123,13 @@ def _completed(subject: Subject, kernel: _Kernel) -> Subject:
     added = {name: fact for name, fact in facts.items() if name not in subject.facts}
     whole = subject.facts.with_added(added) if isinstance(subject.facts, Facts) else facts
     return replace(subject, facts=whole)
+
+
+@lru_cache(256)
+def _defaults(kind: str, version: tuple[int, ...] | None, side: str) -> Mapping[str, Fact]:
+    """`defaults`, remembered: a host has hundreds of servers of few programs."""
+    found = catalog.kind(kind)
+    return defaults(found, version, side) if found else {}
 
 
 def defaults(kind: Kind, version: tuple[int, ...] | None, side: str) -> dict[str, Fact]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -82,7 +83,7 @@ def started():
 
     yield start
     for child in children:
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)  # with its workers
         child.wait(DEADLINE_S)
 
 

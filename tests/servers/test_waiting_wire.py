@@ -1,7 +1,9 @@
 """What proxies do when nothing comes, and what a mistaken unit means: the collector's timers measured on real servers."""
 
 import contextlib
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -113,7 +115,7 @@ def start(tmp_path, silent):
 
     yield run
     for child in children:
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)  # with its workers
         child.wait(READY_S)
 
 
