@@ -63,7 +63,7 @@ bench: $(VENV)/installed-dev $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py
 
 fuzz: $(VENV)/installed-dev
-	@for one in tests/servers/fuzz_*.py; do $(BIN)/python $$one $(MUTATIONS) || exit 1; done
+	@for one in tests/servers/fuzz_*.py; do echo "$$one"; $(BIN)/python $$one $(MUTATIONS) || exit 1; done
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import collections
 
+from . import packages
 from .host import Host
 from .namespaces import HOST
 from .servers import Names, fact
@@ -97,3 +98,12 @@ def absolute(directory: str, path: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     return "/" + "/".join(parts)
+
+
+def packaged(program: str, process: "Process") -> Instance:
+    """The instance of a process, with the version of its package where that is what runs."""
+    instance = Instance(program, process.files, process)
+    told = packages.version(process.files, program) if (process.executable or "").startswith("/usr/bin/") else None
+    if told:
+        instance.version, instance.version_origin = told
+    return instance

@@ -1,8 +1,7 @@
 """`server` and `upstream` subjects of Caddy, from its Caddyfile or its JSON."""
 
-from .. import packages
 from ..host import Host, Unreadable, reason
-from ..instances import Instance, absolute, naming
+from ..instances import Instance, absolute, naming, packaged
 from ..python_servers import options, whole
 from ..readers import yaml_subset
 from ..readers.durations import go
@@ -15,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-    from ..instances import ByKind
+    from ..instances import ByKind, packaged
     from ..processes import Process
     from ..values import Facts, Subjects
 
@@ -42,11 +41,7 @@ def subjects(host: Host, found: "List[Process]", paths: "List[str]") -> "Subject
         if key in done:
             continue
         done.add(key)
-        instance = Instance("caddy", process.files, process)
-        executable = process.executable
-        told = packages.version(process.files, "caddy") if executable and executable.startswith("/usr/bin/") else None
-        if told:
-            instance.version, instance.version_origin = told
+        instance = packaged("caddy", process)
         if path:
             yield from _instance(instance, path, adapter, process, names)
         else:

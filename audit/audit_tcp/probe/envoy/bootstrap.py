@@ -1,8 +1,7 @@
 """`server` and `upstream` subjects of Envoy, from the static part of its bootstrap configuration."""
 
-from .. import packages
 from ..host import Host, Unreadable, reason
-from ..instances import Instance, absolute, naming
+from ..instances import Instance, absolute, naming, packaged
 from ..python_servers import options, whole
 from ..readers import yaml_subset
 from ..readers.durations import go
@@ -13,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
-    from ..instances import ByKind
+    from ..instances import ByKind, packaged
     from ..processes import Process
     from ..values import Facts, Subjects
 
@@ -50,11 +49,7 @@ def subjects(host: Host, found: "List[Process]", paths: "List[str]") -> "Subject
         if key in done:
             continue
         done.add(key)
-        instance = Instance("envoy", process.files, process)
-        executable = process.executable
-        told = packages.version(process.files, "envoy") if executable and executable.startswith("/usr/bin/") else None
-        if told:
-            instance.version, instance.version_origin = told
+        instance = packaged("envoy", process)
         yield from _instance(instance, path, inline, names)
     for path in paths:
         yield from _instance(Instance("envoy", host), path, "", names)

@@ -2,9 +2,8 @@
 
 import re
 
-from .. import packages
 from ..host import Host, Unreadable, reason
-from ..instances import Instance, absolute, naming
+from ..instances import Instance, absolute, naming, packaged
 from ..python_servers import whole
 from ..readers import toml_subset, yaml_subset
 from ..readers.durations import go
@@ -15,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterator, List, Optional, Tuple
 
-    from ..instances import ByKind
+    from ..instances import ByKind, packaged
     from ..processes import Process
     from ..values import Facts, Subjects
 
@@ -48,11 +47,7 @@ def subjects(host: Host, found: "List[Process]", paths: "List[str]") -> "Subject
         if key in done:
             continue
         done.add(key)
-        instance = Instance("traefik", process.files, process)
-        executable = process.executable
-        told = packages.version(process.files, "traefik") if executable and executable.startswith("/usr/bin/") else None
-        if told:
-            instance.version, instance.version_origin = told
+        instance = packaged("traefik", process)
         yield from _running(instance, process, arguments, names)
     for path in paths:
         instance = Instance("traefik", host)
