@@ -145,8 +145,8 @@ def test_each_thing_wrong_with_a_configuration_is_a_subject():
     ).subjects
     assert [(one.name, {name: fact.value for name, fact in one.facts.items()}) for one in found] == [
         ("apache", {"program": "apache", "no_effect": ()}),
-        ("apache /etc/a.conf:3", {"unit_traps": (traps[0],)}),
-        ("apache /etc/b.conf:7", {"unit_traps": (traps[1],)}),
+        ("apache /etc/a.conf:3", {"unit_traps": ("TimeOut 5m means 5 s",)}),
+        ("apache /etc/b.conf:7", {"unit_traps": ("ttl=1m means 1 s",)}),
     ]
     assert found[1].facts["unit_traps"].origin == "/etc/a.conf:3"
 

@@ -52,8 +52,8 @@ def _entries(subject: Subject) -> Iterator[Subject]:
     yield replace(subject, facts=kept) if found else subject
     for name, entries in found.items():
         for entry in map(str, entries):
-            place = entry.partition(": ")[0]
-            yield Subject("config", f"{subject.name} {place}", {name: Fact((entry,), place)})
+            place, _, what = entry.partition(": ")
+            yield Subject("config", f"{subject.name} {place}", {name: Fact((what or entry,), place)})
 
 
 class _Kernel:
