@@ -121,6 +121,7 @@ def test_backlogs():
         (["0.0.0.0:81"], True, 9),
         (["[::1]:82"], True, 3),
         (["shop.example:80"], True, 5),
+        (["*:\u00b2"], True, None),
         (["127.0.0.1:80"], False, None),
     ],
 )

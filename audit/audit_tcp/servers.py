@@ -65,7 +65,7 @@ class _Kernel:
         for one in subjects:
             if one.kind == "netns":
                 self._spaces[one.name] = one.facts
-            elif one.kind == "listener" and "port" in one.facts and "smallest_backlog" in one.facts:
+            elif one.kind == "listener" and "port" in one.facts and type(_value(one.facts, "smallest_backlog")) is int:
                 address = str(one.facts["address"].value) if "address" in one.facts else ""
                 place = (one.name.rpartition(" ")[0], one.facts["port"].value)
                 self._backlogs.setdefault(place, []).append((address, one.facts["smallest_backlog"]))
@@ -98,7 +98,7 @@ def _same_address(stated: str, listening: str) -> bool:
 
 def _port(address: str) -> int | None:
     text = address.rpartition(":")[2]
-    return int(text) if text.isdigit() and len(text) < 6 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
 
 
 def _completed(subject: Subject, kernel: _Kernel) -> Subject:
