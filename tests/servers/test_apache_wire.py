@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from audit_tcp.model import Fact, Snapshot, Subject
 from audit_tcp.probe import apache
@@ -119,12 +120,6 @@ PROXIES = {
     "pool, rewritten": ("RewriteEngine On\nRewriteRule ^/(.*)$ http://127.0.0.1:BACK/$1 [P]", ("rewrite",), False),
     "pool, prefork with ttl=1": ("ProxyPass / http://127.0.0.1:BACK/ ttl=1", (), True),
 }  # fmt: skip
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 class Server:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from audit_tcp import catalog
 from audit_tcp.probe import gunicorn, hypercorn, node, uvicorn
@@ -97,12 +98,6 @@ def command(program):
             __import__("uvicorn_worker")
         return [str(BIN / program)] if (BIN / program).exists() else [sys.executable, "-m", program]
     return None
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def start(folder, program, arguments, environment, files):
@@ -336,7 +331,13 @@ def test_settings_without_effect_are_told(measured):
     results, subjects, host, _ = measured
     if "gunicorn sync" not in results:
         pytest.skip("gunicorn is not installed")
-    told = [text for kind, _, facts in subjects["gunicorn"] if kind == "config" for text in facts["no_effect"]["value"]]
+    mine = tuple(f":{port}" for _, _, port in results.values())  # other tests may run gunicorn at the same time
+    told = [
+        text
+        for kind, name, facts in subjects["gunicorn"]
+        if kind == "config" and name.rstrip(")").endswith(mine)
+        for text in facts["no_effect"]["value"]
+    ]
     assert sum("the sync worker closes" in text for text in told) == 1
     assert sum("no room" in text for text in told) == 1
     assert sum("UVICORN_TIMEOUT_KEEP_ALIVE" in text for text in told) == 1

@@ -274,7 +274,8 @@ def seen(loop):
 
 @pytest.fixture
 def look(seen):
-    """What a client did in a scenario and what the catalog says of it; skipped where it is not installed."""
+    """What a client did in a scenario and what the catalog says of it; skipped where it is not installed, and, once
+    that has been seen, where it keeps no connection."""
 
     def at(client, scenario):
         if (client, scenario) not in seen:
@@ -286,6 +287,9 @@ def look(seen):
             for name, default in kind.defaults.items()
             if name.startswith("upstream.")
         }
+        if not facts.get("reuse", True):
+            assert found.lasted < EARLY
+            pytest.skip(f"this version of {client} keeps no connection, as the catalog says")
         return found, facts
 
     return at

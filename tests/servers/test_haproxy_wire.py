@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 import trees
 from audit_tcp import catalog
@@ -102,12 +103,6 @@ CONDITIONAL = {
     "if-env": ' .if streq("${AUDIT_IDLE}",2s) && feature(EPOLL)\n timeout http-keep-alive 1s\n .endif\n',
     "if-master": " .if defined(HAPROXY_MWORKER)\n timeout http-keep-alive 1s\n .else\n timeout http-keep-alive 3s\n .endif\n",
 }
-
-
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
 
 
 class Backend:
@@ -256,7 +251,7 @@ class Running:
     def __init__(self, folder):
         self.silent = Backend()
         names = [*FRONTENDS, *CONDITIONAL, *POOLS, *BACKLOGS]
-        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.ports = {name: free_port() for name in names}
         (folder / "main.cfg").write_text(sections([self.ports[name] for name in FRONTENDS], self.silent))
         (folder / "conf.d").mkdir()
         files = {

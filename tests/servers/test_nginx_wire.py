@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from ports import free_port
 
 from audit_tcp import servers, snapshot
 from audit_tcp.probe import listeners, take
@@ -95,12 +96,6 @@ server {
 }
 """
 WAYS = ["kept", "old", "before", "behind", "mapped", "emptied", "headers", "implicit"]
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def wait_for(port, deadline=10):

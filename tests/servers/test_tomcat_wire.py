@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from audit_tcp import catalog
 from audit_tcp.probe import sock_diag, tomcat
@@ -94,16 +95,6 @@ HEADER = {"header": ('connectionTimeout="1000" keepAliveTimeout="5000"', 1)}
 DEFAULTS = {"defaults": ("", 60)}
 TABLES = (HTTP, INCLUDED, SECOND, AJP, HTTP2, BODY, HEADER, DEFAULTS)
 NAMES = [name for table in TABLES for name in table]
-
-
-def free_ports(count):
-    taken = [socket.socket() for _ in range(count)]
-    for one in taken:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in taken]
-    for one in taken:
-        one.close()
-    return ports
 
 
 def connectors(table, ports):
@@ -235,7 +226,7 @@ def measured(tmp_path_factory):
     if not os.access(SHIPPED, os.R_OK):
         pytest.skip(f"{SHIPPED} cannot be read")
     base, shipped = tmp_path_factory.mktemp("base"), tmp_path_factory.mktemp("shipped")
-    ports = dict(zip([*NAMES, "shipped"], free_ports(len(NAMES) + 1), strict=True))
+    ports = {name: free_port() for name in [*NAMES, "shipped"]}
     for place in (base, shipped):
         (place / "conf" / "sub").mkdir(parents=True)
         (place / "conf" / "catalina.properties").write_text(PROPERTIES)

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from ports import free_port
 
 from audit_tcp.lab.net import wait_for_port
 from audit_tcp.probe import apache, haproxy, nginx
@@ -68,12 +69,6 @@ LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
 """
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture
